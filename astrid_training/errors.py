@@ -1,0 +1,79 @@
+"""Every failure that a caller may want to tell apart; each says its cause and its cure."""
+
+__all__ = [
+    "CollectionRefusedError",
+    "DatabaseUnavailableError",
+    "DatasetNotFoundError",
+    "DatasetRevokedError",
+    "FitsRefusedError",
+    "FunnelError",
+    "GateFailedError",
+    "MissingObjectError",
+    "ParityError",
+    "StoreCorruptError",
+]
+
+
+class DatabaseUnavailableError(ConnectionError):
+    """PostgreSQL does not answer, or is not migrated."""
+
+
+class MissingObjectError(FileNotFoundError):
+    """An object that a record names is not in the store."""
+
+
+class StoreCorruptError(ValueError):
+    """An object's bytes are not those its digest promises."""
+
+
+class FitsRefusedError(ValueError):
+    """A file was refused before, or while, its pixels were read.
+
+    Attributes:
+        reason: a short code for the funnel and the quarantine, such as `truncated`.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class ParityError(ValueError):
+    """Pixels were preprocessed by another spec than the one at hand."""
+
+    def __init__(self, expected: str, got: str) -> None:
+        super().__init__(
+            f"preprocessing differs: expected spec {expected[:12]}, got {got[:12]}; "
+            "collect the dataset again with this version's spec, or use the version that made it"
+        )
+        self.expected = expected
+        self.got = got
+
+
+class CollectionRefusedError(ValueError):
+    """The parameters cannot describe a collection."""
+
+
+class FunnelError(AssertionError):
+    """Kept and dropped subjects do not add up to the selected ones: a bug, never a result."""
+
+
+class GateFailedError(ValueError):
+    """A dataset was refused for its content.
+
+    Attributes:
+        reasons: one sentence per failed gate, each with its cure.
+    """
+
+    def __init__(self, reasons: list[str]) -> None:
+        super().__init__("dataset refused: " + "; ".join(reasons))
+        self.reasons = reasons
+
+
+class DatasetNotFoundError(LookupError):
+    """No published dataset has this id, version or name."""
+
+
+class DatasetRevokedError(PermissionError):
+    """The dataset was withdrawn and is only loaded on explicit demand."""

@@ -1,0 +1,106 @@
+"""Immutable arrays and tables in the store, each named by the digest of its bytes.
+
+A pack is one `.npy` file, so that a reader maps it and pays for the rows it touches only.
+"""
+
+import io
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from astrid_training.digests import digest_bytes
+from astrid_training.errors import MissingObjectError, StoreCorruptError
+from astrid_training.store import Store
+
+__all__ = ["FORMAT_VERSION", "PackCache", "pack_key", "put_array", "put_table", "read_table"]
+
+FORMAT_VERSION = 1
+"""Of packs, tables and manifests together; readers refuse a newer one."""
+
+
+def pack_key(kind: str, digest: str) -> str:
+    """Return the object key of the pack `digest` among `images`, `flags` or `masks`."""
+    return f"{kind}/{digest}.npy"
+
+
+def put_array(store: Store, kind: str, array: NDArray[Any]) -> str:
+    """Store `array` under its digest and return it; storing the same array again changes nothing."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
+    return store.put_named_by_content(kind, ".npy", buffer.getvalue())
+
+
+def put_table(store: Store, kind: str, table: pa.Table) -> str:
+    """Store `table` as Parquet under its digest and return it."""
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return store.put_named_by_content(kind, ".parquet", sink.getvalue())
+
+
+def read_table(store: Store, kind: str, digest: str) -> pa.Table:
+    """Return the table after verifying its bytes; see `Store.get_verified` for errors."""
+    data = store.get_verified(kind, ".parquet", digest)
+    return pq.read_table(pa.BufferReader(data))
+
+
+class PackCache:
+    """Packs as read-only memory maps: in place when the store is a folder, else fetched once."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self._store = store
+        self._folder = folder
+
+    def open(self, kind: str, digest: str) -> NDArray[Any]:
+        """Return the pack as a read-only memory map.
+
+        Raises:
+            MissingObjectError: if the store has no such pack.
+            StoreCorruptError: if the file is no array.
+        """
+        path = self.path(kind, digest)
+        try:
+            mapped: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        except ValueError as error:
+            raise StoreCorruptError(
+                f"{path} is no readable pack ({error}); remove it and collect again"
+            ) from error
+        return mapped
+
+    def path(self, kind: str, digest: str) -> Path:
+        """Return a local file with the pack's bytes, fetching it when the store is remote."""
+        key = pack_key(kind, digest)
+        local = self._store.local_path(key)
+        if local is not None:
+            if not local.is_file():
+                raise MissingObjectError(
+                    f"no pack {key} in {self._store.url}; collect the dataset again to rebuild it"
+                )
+            return local
+        cached = self._folder / key
+        if not cached.is_file():
+            _write_atomically(cached, self._store.get_verified(kind, ".npy", digest))
+        return cached
+
+    def verify(self, kind: str, digest: str) -> None:
+        """Return if the stored bytes are those the digest promises; see `get_verified`."""
+        local = self._store.local_path(pack_key(kind, digest))
+        if local is None:
+            self._store.get_verified(kind, ".npy", digest)
+            return
+        got = digest_bytes(self.path(kind, digest).read_bytes())
+        if got != digest:
+            raise StoreCorruptError(
+                f"{local} holds other bytes than its name promises; remove it and collect again"
+            )
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=path.parent, delete=False) as partial:
+        partial.write(data)
+    Path(partial.name).replace(path)  # a reader sees the whole file or none

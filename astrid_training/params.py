@@ -1,0 +1,187 @@
+"""What a person may ask for: the one parameter model behind every way in."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+__all__ = [
+    "CHANNELS",
+    "Channel",
+    "MaskRule",
+    "PreprocessSpec",
+    "SplitPolicy",
+    "TrainingDataCollectionParams",
+]
+
+Channel = Literal["science", "reference", "difference"]
+CHANNELS: tuple[Channel, ...] = ("science", "reference", "difference")
+"""The order in which a pack stores them."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PreprocessSpec(_Frozen):
+    """How a stamp's pixels are made from a frame's. The defaults are what AstrID's U-Net sees."""
+
+    model_config = ConfigDict(title="Preprocessing")
+
+    channels: tuple[Channel, ...] = Field(
+        CHANNELS, min_length=1, description="Images stored per sample, in this order."
+    )
+    stamp_size: int = Field(
+        64, ge=16, le=512, multiple_of=16, description="Side of the stamp the model sees, pixels."
+    )
+    margin: int = Field(4, ge=0, le=32, description="Pixels kept beyond the stamp on each side.")
+    background: Literal["mesh", "median", "none"] = Field(
+        "mesh",
+        description="What is subtracted from science and reference; never from a difference.",
+    )
+    cell_px: int = Field(64, ge=16, le=512, description="Side of a background cell, pixels.")
+    cosmic_rays: Literal["off", "lacosmic"] = Field(
+        "off", description="Whether cosmic rays are flagged; pixels are never replaced."
+    )
+    scale: Literal["asinh", "l2", "zscale", "percentile", "none"] = Field(
+        "asinh", description="How pixel values become network inputs."
+    )
+    softening: float = Field(
+        3.0, gt=0, description="Noise levels per unit of the asinh scale's linear part."
+    )
+    clip: float | None = Field(
+        10.0, gt=0, description="Scaled values are cut at plus and minus this."
+    )
+    missing_above: float = Field(
+        1e30, gt=0, description="Values beyond this, and NaN, are missing pixels."
+    )
+    dtype: Literal["float32"] = "float32"
+    orientation: Literal["native"] = "native"
+
+    @property
+    def padded_size(self) -> int:
+        """Side of a stored stamp, pixels: the stamp and its margin."""
+        return self.stamp_size + 2 * self.margin
+
+    @classmethod
+    def identity(cls) -> Self:
+        """Return the spec that changes no pixel value."""
+        return cls(background="none", scale="none", clip=None)
+
+
+class MaskRule(_Frozen):
+    """How a target's mask is drawn."""
+
+    model_config = ConfigDict(title="Masks")
+
+    disk_fwhm: float = Field(1.0, gt=0, description="Radius of the target disk, in PSF FWHM.")
+    min_radius_px: float = Field(1.5, gt=0, description="Least radius of the target disk, pixels.")
+    max_missing: float = Field(
+        0.25, ge=0, le=1, description="A target with more of its disk missing is dropped."
+    )
+    saturation_grow_px: int = Field(1, ge=0, description="Saturated regions are widened by this.")
+
+
+class SplitPolicy(_Frozen):
+    """Which share of the sky goes to which split. Its name and version are the hash's salt."""
+
+    model_config = ConfigDict(title="Splits")
+
+    name: str = Field("sky", min_length=1, max_length=64, pattern=r"^[a-z0-9_-]+$")
+    version: int = Field(1, ge=1)
+    train: float = Field(0.8, gt=0, lt=1)
+    val: float = Field(0.1, gt=0, lt=1)
+    test: float = Field(0.1, gt=0, lt=1)
+
+    @property
+    def salt(self) -> str:
+        """The text that, with a group's key, decides its split."""
+        ratios = "" if (self.train, self.val, self.test) == (0.8, 0.1, 0.1) else self._ratios()
+        return f"{self.name}-v{self.version}{ratios}"
+
+    def _ratios(self) -> str:
+        return f"-{self.train:g}-{self.val:g}-{self.test:g}"
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> Self:
+        total = self.train + self.val + self.test
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"train + val + test = {total:g}; make them sum to 1")
+        return self
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+UtcDatetime = Annotated[datetime, AfterValidator(_aware)]
+
+
+class TrainingDataCollectionParams(_Frozen):
+    """Which validated detections become a training set, and how."""
+
+    name: str = Field(
+        "validated-detections",
+        min_length=1,
+        max_length=200,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]*$",
+        description="Name of the dataset; a new version supersedes the active one of this name.",
+    )
+    description: str | None = Field(None, max_length=2000, description="A sentence for people.")
+    survey_ids: list[str] | None = Field(
+        None, description="Survey names as in the surveys table; none given: all active surveys."
+    )
+    date_range: tuple[UtcDatetime, UtcDatetime] | None = Field(
+        None,
+        description="Start and end of the observation times, end exclusive, naive times are UTC; "
+        "none given: all time.",
+    )
+    bands: list[str] | None = Field(None, description="Filter bands; none given: all.")
+    anomaly_types: list[str] | None = Field(
+        None,
+        description="Classes to keep among the real ones (supernova, asteroid, variable_star, agn, "
+        "transient_other); rejected detections always stay. None given: all.",
+    )
+    confidence_threshold: float = Field(
+        0.7,
+        ge=0.5,
+        le=1,
+        description="Least confidence of the human label, never the model's score.",
+    )
+    quality_score_threshold: float = Field(
+        0.8, ge=0, le=1, description="Least quality score of the whole dataset."
+    )
+    max_samples: int = Field(
+        10_000, ge=1, description="Most subjects taken, spread evenly over surveys and classes."
+    )
+    validation_status: Literal["validated"] = Field(
+        "validated", description="Only subjects that people decided, as real or as bogus."
+    )
+    as_of: UtcDatetime | None = Field(
+        None, description="Reviews up to this instant count; none given: the start of the run."
+    )
+    preprocess: PreprocessSpec = Field(
+        default_factory=PreprocessSpec, description="How pixels are prepared."
+    )
+    mask: MaskRule = Field(default_factory=MaskRule, description="How masks are drawn.")
+    split: SplitPolicy = Field(
+        default_factory=SplitPolicy, description="How the sky is divided into train, val and test."
+    )
+    allow_one_class: bool = Field(
+        default=False, description="Accept a dataset without enough real or rejected detections."
+    )
+    trigger_training: bool = Field(
+        default=True, description="Train on the dataset when it is published."
+    )
+    training_steps: int = Field(
+        200, ge=1, le=1_000_000, description="Optimiser steps of the triggered training."
+    )
+
+    @model_validator(mode="after")
+    def _dates_in_order(self) -> Self:
+        if self.date_range is not None and self.date_range[0] >= self.date_range[1]:
+            start, end = (moment.isoformat() for moment in self.date_range)
+            raise ValueError(
+                f"date_range starts at {start} and ends at {end}; give the earlier one first"
+            )
+        return self

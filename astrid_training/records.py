@@ -1,0 +1,234 @@
+"""The small values that pass between steps. Pixels never do: they stay in the store."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+__all__ = [
+    "BatchRef",
+    "BuiltBatch",
+    "Downloaded",
+    "FunnelRow",
+    "MaskRef",
+    "PackRef",
+    "PublishedDataset",
+    "QualityRef",
+    "Reject",
+    "Selection",
+    "SourceFile",
+    "TrainingDataset",
+    "TrainingRun",
+    "TrainingSample",
+    "count_rejects",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelRow:
+    """How many subjects left at one step for one reason; reason `kept` for those that stayed."""
+
+    step: str
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A subject that left the pipeline, and why."""
+
+    sample_key: str
+    step: str
+    reason: str
+    """A short code, the same for all subjects that left for the same cause."""
+    detail: str = ""
+    """The facts, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What fetch_validated_detections found: a table in the store, one row a subject."""
+
+    digest: str
+    """The object is `selections/<digest>.parquet`; its columns are in `labels.SELECTION`."""
+    as_of: datetime
+    selected: int
+    """Subjects that people reviewed; kept ones and drops together."""
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file of the survey, as it was when it was read."""
+
+    path: str
+    """As the database names it: a key, an s3:// or file:// address, or an absolute path."""
+    etag: str
+    size: int
+    """Bytes."""
+    sha256: str = ""
+    """Empty until the whole file has been read."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRef:
+    """One unit of work: samples of whole exposures, in an object `batches/<digest>.parquet`."""
+
+    digest: str
+    samples: int
+    exposures: int
+    source_bytes: int
+    built: bool
+    """True when the images are in the store already and only masks and quality are asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """The source files of a batch, in the local cache by their sha256."""
+
+    files: list[SourceFile]
+    rejects: list[Reject]
+
+
+@dataclass(frozen=True, slots=True)
+class PackRef:
+    """Stamps in the store: images, flags and measurements of the same rows."""
+
+    image_pack: str
+    """`images/<digest>.npy`: (rows, channel, y, x) float32."""
+    flag_pack: str
+    """`flags/<digest>.npy`: (rows, y, x) uint8, bits of `stamps.Flag`."""
+    measure_table: str
+    """`measures/<digest>.parquet`: one row a stamp, in pack order, with its sample_key."""
+    rows: int
+    rejects: list[Reject]
+
+
+@dataclass(frozen=True, slots=True)
+class MaskRef:
+    """Masks in the store: `masks/<digest>.npy`, (rows, y, x) uint8, and which sample is where."""
+
+    mask_pack: str
+    mask_table: str
+    """`mask_tables/<digest>.parquet`: sample_key, image_pack, image_row, mask_row, digests."""
+    rows: int
+    rejects: list[Reject]
+
+
+@dataclass(frozen=True, slots=True)
+class QualityRef:
+    """Metrics and scores in the store: `quality/<digest>.parquet`, one row a sample."""
+
+    quality_table: str
+    rows: int
+    rejects: list[Reject]
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltBatch:
+    """What one batch left in the store."""
+
+    batch: BatchRef
+    masks: MaskRef
+    quality: QualityRef
+    rejects: list[Reject]
+    """Of all four steps."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Wall time of each step."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedDataset:
+    """The outcome of a collection."""
+
+    dataset_id: str
+    version_id: str
+    name: str
+    reused: bool
+    """True when an active dataset of that name holds exactly this content and split."""
+    total_samples: int
+    splits: dict[str, int]
+    classes: dict[str, int]
+    anomaly_ratio: float
+    quality_score: float
+    digests: dict[str, str]
+    funnel: list[FunnelRow]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSample:
+    """One sample of a published dataset: a row of training_samples."""
+
+    sample_key: str
+    observation_id: UUID | None
+    detection_id: UUID | None
+    image_path: str
+    """`<store url>/images/<digest>.npy#<row>`."""
+    mask_path: str
+    """`<store url>/masks/<digest>.npy#<row>`."""
+    labels: dict[str, Any]
+    """anomaly_type, is_anomaly, confidence, tier, subject, votes."""
+    metadata: dict[str, Any]
+    """survey, band, time, position, quality and provenance."""
+    split: str
+    """train, val, test or quarantine."""
+    weight: float
+    group_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingDataset:
+    """One immutable version of a dataset: a row of training_datasets."""
+
+    id: UUID
+    name: str
+    description: str | None
+    version_id: str
+    parent_id: UUID | None
+    status: str
+    """active, superseded or revoked."""
+    created_at: datetime
+    created_by: str
+    as_of: datetime
+    total_samples: int
+    anomaly_ratio: float
+    quality_score: float
+    splits: dict[str, int]
+    classes: dict[str, int]
+    funnel: list[FunnelRow]
+    collection_params: dict[str, Any]
+    preprocess_spec: dict[str, Any]
+    spec_fingerprint: str
+    digests: dict[str, str]
+    """query, source, label, content, split."""
+    quality_report: dict[str, Any]
+    samples_key: str
+    """Object key of the table of samples, one row a sample, sorted by sample_key."""
+    flow_run_id: str | None
+    mlflow_run_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRun:
+    """One training on a dataset: a row of training_runs."""
+
+    id: UUID
+    dataset_id: UUID
+    status: str
+    """running, completed or failed."""
+    training_params: dict[str, Any]
+    performance_metrics: dict[str, Any] | None
+    mlflow_run_id: str | None
+    flow_run_id: str | None
+    started_at: datetime
+    completed_at: datetime | None
+
+
+def count_rejects(rejects: Iterable[Reject]) -> list[FunnelRow]:
+    """Return the rejects as funnel rows, sorted by step and reason."""
+    counts: dict[tuple[str, str], int] = {}
+    for reject in rejects:
+        key = (reject.step, reject.reason)
+        counts[key] = counts.get(key, 0) + 1
+    return [FunnelRow(step, reason, count) for (step, reason), count in sorted(counts.items())]

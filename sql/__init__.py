@@ -1,0 +1,1 @@
+"""Plain SQL: numbered migrations in `schema/`, one statement a file in `queries/`."""

@@ -1,0 +1,2 @@
+-- By primary key.
+SELECT name, digest, outcome FROM training_migrations WHERE number = :number
