@@ -167,6 +167,9 @@ class TrainingDataCollectionParams(_Frozen):
     split: SplitPolicy = Field(
         default_factory=SplitPolicy, description="How the sky is divided into train, val and test."
     )
+    batch_samples: int = Field(
+        1024, ge=16, le=2048, description="Most samples one unit of work holds."
+    )
     allow_one_class: bool = Field(
         default=False, description="Accept a dataset without enough real or rejected detections."
     )

@@ -1,7 +1,7 @@
 """The small values that pass between steps. Pixels never do: they stay in the store."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,12 +12,13 @@ __all__ = [
     "Downloaded",
     "FunnelRow",
     "MaskRef",
-    "PackRef",
+    "Plan",
     "PublishedDataset",
     "QualityRef",
     "Reject",
     "Selection",
     "SourceFile",
+    "StampsRef",
     "TrainingDataset",
     "TrainingRun",
     "TrainingSample",
@@ -73,54 +74,66 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class BatchRef:
-    """One unit of work: samples of whole exposures, in an object `batches/<digest>.parquet`."""
+    """One unit of work: samples of whole exposures, as tables in the store."""
 
-    digest: str
+    targets: str
+    """`targets/<digest>.parquet`: where to cut what; `stamps/…` when the images are built."""
+    labels: str
+    """`labels/<digest>.parquet`: what people say of each sample."""
     samples: int
     exposures: int
     source_bytes: int
+    """What has to be fetched; 0 when the images are built."""
     built: bool
-    """True when the images are in the store already and only masks and quality are asked for."""
+    """True when the images are in the store already and only masks and quality are missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a selection becomes samples."""
+
+    batches: list[BatchRef]
+    rejects: list[Reject]
+    reused_samples: int
+    """Samples whose images earlier runs built."""
+    source_digest: str
+    """Of all source files: path, size and ETag."""
 
 
 @dataclass(frozen=True, slots=True)
 class Downloaded:
-    """The source files of a batch, in the local cache by their sha256."""
+    """The source files of a batch, on this machine by their sha256."""
 
     files: list[SourceFile]
     rejects: list[Reject]
 
 
 @dataclass(frozen=True, slots=True)
-class PackRef:
-    """Stamps in the store: images, flags and measurements of the same rows."""
+class StampsRef:
+    """Stamps in the store."""
 
-    image_pack: str
-    """`images/<digest>.npy`: (rows, channel, y, x) float32."""
-    flag_pack: str
-    """`flags/<digest>.npy`: (rows, y, x) uint8, bits of `stamps.Flag`."""
-    measure_table: str
-    """`measures/<digest>.parquet`: one row a stamp, in pack order, with its sample_key."""
+    stamps: str
+    """`stamps/<digest>.parquet`: sample_key, image_pack, flag_pack, measure_table, pack_row."""
     rows: int
     rejects: list[Reject]
 
 
 @dataclass(frozen=True, slots=True)
 class MaskRef:
-    """Masks in the store: `masks/<digest>.npy`, (rows, y, x) uint8, and which sample is where."""
+    """Masks in the store."""
 
-    mask_pack: str
-    mask_table: str
-    """`mask_tables/<digest>.parquet`: sample_key, image_pack, image_row, mask_row, digests."""
+    masks: str
+    """`mask_tables/<digest>.parquet`: the stamps' columns, mask_pack, mask_row, mask_digest."""
     rows: int
     rejects: list[Reject]
 
 
 @dataclass(frozen=True, slots=True)
 class QualityRef:
-    """Metrics and scores in the store: `quality/<digest>.parquet`, one row a sample."""
+    """Metrics in the store: the end of a batch."""
 
-    quality_table: str
+    samples: str
+    """`built/<digest>.parquet`: the masks' columns and every measurement, one row a sample."""
     rows: int
     rejects: list[Reject]
 
@@ -129,12 +142,12 @@ class QualityRef:
 class BuiltBatch:
     """What one batch left in the store."""
 
-    batch: BatchRef
-    masks: MaskRef
-    quality: QualityRef
+    samples: str
+    """`built/<digest>.parquet`, as in `QualityRef`."""
+    rows: int
     rejects: list[Reject]
     """Of all four steps."""
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float]
     """Wall time of each step."""
 
 

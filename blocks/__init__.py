@@ -1,0 +1,7 @@
+"""Credentials and places, as Prefect keeps them."""
+
+from blocks.database import AstridDatabase
+from blocks.storage import AstridStore
+from blocks.tracking import TrackingServer
+
+__all__ = ["AstridDatabase", "AstridStore", "TrackingServer"]

@@ -79,10 +79,12 @@ class _Artist:
         self._used: set[str] = set()
 
     def begin(self, epoch: int) -> None:
-        """Start a frame: only its real sources are in the way."""
+        """Start a frame: only its real sources and saturated stars are in the way."""
         self._frame = self._epochs[epoch]
+        bright = self._field.bright
         tracks = [s.tracks[epoch] for s in self._field.real if epoch in s.tracks]
         self._taken = [(t.x, t.y) for t in tracks]
+        self._taken += zip(bright.x.tolist(), bright.y.tolist(), strict=True)
         self._used = set()
 
     def draw(self, kind: str) -> tuple[Track, int] | None:

@@ -132,9 +132,9 @@ def _holes(
     holes = []
     strip, side = int(rng.integers(6, 26)), rng.integers(4)
     if rng.random() < strip_share:
-        strips = ((0, strip, 0, width), (height - strip, height, 0, width))
-        strips += ((0, height, 0, strip), (0, height, width - strip, width))
-        holes.append(strips[side])
+        rows = ((0, strip, 0, width), (height - strip, height, 0, width))
+        columns = ((0, height, 0, strip), (0, height, width - strip, width))
+        holes.append((*rows, *columns)[side])
     for _ in range(2):
         tall, wide = rng.integers(12, 45, 2)
         row, column = rng.integers(0, height - tall), rng.integers(0, width - wide)

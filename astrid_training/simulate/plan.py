@@ -32,8 +32,9 @@ class Stream(IntEnum):
     DETECTIONS = 6
     REVIEWS = 7
     REVIEWERS = 8
-    EPOCHS = 100
-    """Noise of epoch n: this plus n."""
+    EPOCHS = 9
+    NOISE = 100
+    """Of epoch n: this plus n."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class SkyPlan:
     reviewers: int = 9
     reviews_per_subject: float = 1.8
     """Mean number of people who review a reviewed subject; at least one does."""
-    unreviewed_share: float = 0.15
+    unreviewed_share: float = 0.2
     legacy_share: float = 0.02
     """Subjects decided before reviews were recorded: status and label, but no event."""
     single_reviewer: bool = False

@@ -206,8 +206,8 @@ def _draw_supernovae(
         x, y = _place(plan, rng, taken)
         distance = rng.uniform(0.2, 1.6) * radius[number]
         places.append((x - distance * np.cos(angle[number]), y - distance * np.sin(angle[number])))
-        peak = float(_flux(plan, rng.uniform(17.3, 20.2)))
-        phases = np.array(_days(epochs, epochs[0].time)) - rng.uniform(-12, 10)
+        peak = float(_flux(plan, rng.uniform(17.3, 20.5)))
+        phases = np.array(_days(epochs, epochs[0].time)) - rng.uniform(-30, 12)
         light = np.where(
             phases < 0, np.exp(-0.5 * (phases / RISE_DAYS) ** 2), np.exp(-phases / FALL_DAYS)
         )

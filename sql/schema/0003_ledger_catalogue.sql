@@ -36,15 +36,6 @@ CREATE TABLE training_image_catalogue (
 );
 CREATE INDEX ix_training_image_catalogue_pack ON training_image_catalogue (image_pack);
 
--- Every object that a step wrote, with what is needed to notice that it is gone or damaged.
-CREATE TABLE training_objects (
-    digest char(64) PRIMARY KEY,
-    key varchar(500) NOT NULL,
-    bytes bigint NOT NULL,
-    kind varchar(32) NOT NULL,
-    at timestamptz NOT NULL DEFAULT now()
-);
-
 -- Subjects that left a published dataset's collection, and why.
 CREATE TABLE training_rejects (
     dataset_id uuid NOT NULL REFERENCES training_datasets (id),

@@ -29,7 +29,7 @@ def test_training_tables_with_rows_are_extended_in_place(database: Engine) -> No
         connection.execute(
             text(
                 "DROP TABLE training_label_events, training_validation_batches, "
-                "training_quarantine, training_rejects, training_objects, "
+                "training_quarantine, training_rejects, "
                 f"training_image_catalogue, training_split_members, training_split_ledger, {tables}"
             )
         )

@@ -1,0 +1,246 @@
+"""The steps of one batch: targets to stamps, stamps to masks, masks to scored samples.
+
+Each takes the name of a table in the store and leaves another; rows and rejects together are as
+many as the rows that came in.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from astrid_training.database import query
+from astrid_training.digests import digest_bytes
+from astrid_training.downloads import SourceCache
+from astrid_training.errors import FitsRefusedError
+from astrid_training.exposures import ExposureContext, Target, build_exposure
+from astrid_training.masks import make_masks
+from astrid_training.measure import MEASUREMENTS
+from astrid_training.packs import PackCache, put_array, put_table, read_table
+from astrid_training.params import MaskRule
+from astrid_training.plan import ROLES, STAMPS
+from astrid_training.processor import AstronomicalImageProcessor, ExposureFrames
+from astrid_training.quality import usability
+from astrid_training.records import Downloaded, MaskRef, QualityRef, Reject, SourceFile, StampsRef
+from astrid_training.store import Store
+from astrid_training.surveys import Frame, profile_for, read_frame
+
+__all__ = ["MASKED", "build_masks", "build_samples", "build_stamps", "register_stamps"]
+
+REAL, BOGUS = 1, 2  # codes of a target's footprint in a mask
+MASKED = pa.schema(
+    [
+        *STAMPS,
+        ("mask_pack", pa.string()),
+        ("mask_row", pa.int32()),
+        ("mask_digest", pa.string()),
+    ]
+)
+
+Row = dict[str, Any]
+
+
+def build_stamps(
+    store: Store,
+    cache: SourceCache,
+    targets: str,
+    downloaded: Downloaded,
+    processor: AstronomicalImageProcessor,
+) -> StampsRef:
+    """Cut and scale the stamps of a batch and store them as one pack of images and one of flags.
+
+    Args:
+        store: where `targets` lies and packs go.
+        cache: where the source files lie.
+        targets: `targets/<digest>.parquet`.
+        downloaded: the files that could be had, and the samples lost with the others.
+        processor: makes the pixels.
+    """
+    files = {file.path: file for file in downloaded.files}
+    lost = {reject.sample_key for reject in downloaded.rejects}
+    rows = [row for row in _rows(store, "targets", targets) if row["sample_key"] not in lost]
+    pixels: list[NDArray[np.float32]] = []
+    flags: list[NDArray[np.uint8]] = []
+    measures: list[pa.Table] = []
+    rejects: list[Reject] = []
+    for _, group in groupby(rows, lambda row: row["observation_id"]):
+        exposure = list(group)
+        try:
+            frames = _frames(exposure[0], files, cache)
+        except FitsRefusedError as error:
+            rejects += _all_rejected(exposure, error)
+            continue
+        stamps = build_exposure(frames, _targets(exposure), processor, _context(exposure[0]))
+        pixels.append(stamps.pixels)
+        flags.append(stamps.flags)
+        measures.append(stamps.measures)
+        rejects += stamps.rejects
+    return _store_stamps(store, pixels, flags, measures, rejects)
+
+
+def _rows(store: Store, kind: str, digest: str) -> list[Row]:
+    rows: list[Row] = read_table(store, kind, digest).to_pylist()
+    return rows
+
+
+def _frames(row: Row, files: dict[str, SourceFile], cache: SourceCache) -> ExposureFrames:
+    profile = profile_for(row["survey"])
+
+    def frame(role: str) -> Frame | None:
+        path = row[f"{role}_path"]
+        return read_frame(cache.path(files[path]), profile, role) if path else None
+
+    science = frame("science")
+    if science is None:
+        raise FitsRefusedError("no_science", "the observation names no file of its own")
+    return ExposureFrames(science, frame("reference"), frame("difference"))
+
+
+def _all_rejected(exposure: Sequence[Row], error: FitsRefusedError) -> list[Reject]:
+    return [Reject(row["sample_key"], "preprocess", error.reason, error.detail) for row in exposure]
+
+
+def _targets(exposure: Sequence[Row]) -> list[Target]:
+    names = ("sample_key", "ra_deg", "dec_deg", "pixel_x", "pixel_y")
+    return [Target(**{name: row[name] for name in names}) for row in exposure]
+
+
+def _context(row: Row) -> ExposureContext:
+    return ExposureContext(
+        survey=row["survey"],
+        band=row["band"],
+        seeing_arcsec=row["seeing_arcsec"],
+        pixel_scale=row["pixel_scale"],
+        profile=profile_for(row["survey"]),
+    )
+
+
+def _store_stamps(
+    store: Store,
+    pixels: list[NDArray[np.float32]],
+    flags: list[NDArray[np.uint8]],
+    measures: list[pa.Table],
+    rejects: list[Reject],
+) -> StampsRef:
+    measured = pa.concat_tables(measures) if measures else MEASUREMENTS.empty_table()
+    count = measured.num_rows
+    if not count:
+        return StampsRef(put_table(store, "stamps", STAMPS.empty_table()), 0, rejects)
+    where = {
+        "image_pack": put_array(store, "images", np.concatenate(pixels)),
+        "flag_pack": put_array(store, "flags", np.concatenate(flags)),
+        "measure_table": put_table(store, "measures", measured),
+    }
+    table = pa.table(
+        {
+            "sample_key": measured["sample_key"],
+            **{name: [digest] * count for name, digest in where.items()},
+            "pack_row": np.arange(count, dtype=np.int32),
+        },
+        schema=STAMPS,
+    )
+    return StampsRef(put_table(store, "stamps", table), count, rejects)
+
+
+def register_stamps(
+    connection: Connection, store: Store, targets: str, stamps: StampsRef, fingerprint: str
+) -> None:
+    """Enter the stamps of a batch into the catalogue, so that no later run builds them again."""
+    rows = _rows(store, "stamps", stamps.stamps)
+    if not rows:
+        return
+    sources = {row["sample_key"]: row["source_digest"] for row in _rows(store, "targets", targets)}
+    connection.execute(
+        query("catalogue_add"),
+        {
+            "fingerprint": fingerprint,
+            **{name: rows[0][name] for name in ("image_pack", "flag_pack", "measure_table")},
+            "sample_keys": [row["sample_key"] for row in rows],
+            "source_digests": [sources[row["sample_key"]] for row in rows],
+            "pack_rows": [row["pack_row"] for row in rows],
+        },
+    )
+
+
+def build_masks(
+    store: Store, packs: PackCache, stamps: StampsRef, labels: str, rule: MaskRule
+) -> MaskRef:
+    """Draw the masks of a batch and store them as one pack.
+
+    Args:
+        store: where tables lie and the pack goes.
+        packs: where flags lie.
+        stamps: the batch's stamps.
+        labels: `labels/<digest>.parquet`.
+        rule: how masks are drawn.
+    """
+    codes = {
+        row["sample_key"]: REAL if row["is_anomaly"] else BOGUS
+        for row in _rows(store, "labels", labels)
+    }
+    drawn: list[NDArray[np.uint8]] = []
+    rows: list[Row] = []
+    rejects: list[Reject] = []
+    for group, flags, measured in _pack_groups(store, packs, stamps.stamps):
+        masks = make_masks(
+            flags,
+            np.array([row["x"] for row in measured]),
+            np.array([row["y"] for row in measured]),
+            np.array([row["fwhm_px"] for row in measured]),
+            np.array([codes[row["sample_key"]] for row in group], np.uint8),
+            rule,
+        )
+        for row, pixels, dropped in zip(group, masks.pixels, masks.dropped, strict=True):
+            if dropped:
+                detail = f"more than {rule.max_missing:.0%} of the target has no pixels"
+                rejects.append(Reject(row["sample_key"], "make_masks", "target_masked", detail))
+                continue
+            rows.append({**row, "mask_row": len(drawn), "mask_digest": digest_bytes(pixels.tobytes())})
+            drawn.append(pixels)
+    pack = put_array(store, "masks", np.stack(drawn)) if drawn else None
+    table = pa.Table.from_pylist([{**row, "mask_pack": pack} for row in rows], schema=MASKED)
+    return MaskRef(put_table(store, "mask_tables", table), len(rows), rejects)
+
+
+def _pack_groups(
+    store: Store, packs: PackCache, stamps: str
+) -> Iterator[tuple[list[Row], NDArray[np.uint8], list[Row]]]:
+    """Yield (rows, their flags, their measurements) of each pack that the stamps lie in."""
+    rows = _rows(store, "stamps", stamps)
+    for (flag_pack, measure_table), group in groupby(
+        rows, lambda row: (row["flag_pack"], row["measure_table"])
+    ):
+        members = list(group)
+        measured = _rows(store, "measures", measure_table)
+        at = [row["pack_row"] for row in members]
+        yield members, np.asarray(packs.open("flags", flag_pack)[at]), [measured[i] for i in at]
+
+
+def build_samples(store: Store, masks: MaskRef) -> QualityRef:
+    """Join each masked stamp with its measurements and drop those that nobody could use.
+
+    Args:
+        store: where tables lie.
+        masks: the batch's masks.
+    """
+    rows = _rows(store, "mask_tables", masks.masks)
+    joined: list[pa.Table] = []
+    rejects: list[Reject] = []
+    for measure_table, group in groupby(rows, lambda row: row["measure_table"]):
+        members = pa.Table.from_pylist(list(group), schema=MASKED)
+        measured = read_table(store, "measures", measure_table).take(members["pack_row"])
+        problems = usability(measured)
+        for key, problem in zip(members["sample_key"].to_pylist(), problems, strict=True):
+            if problem is not None:
+                rejects.append(Reject(key, "score_quality", problem))
+        usable = pa.array([problem is None for problem in problems])
+        for name in measured.column_names:
+            if name not in members.column_names:
+                members = members.append_column(name, measured[name])
+        joined.append(members.filter(usable))
+    table = pa.concat_tables(joined) if joined else MASKED.empty_table()
+    return QualityRef(put_table(store, "built", table), table.num_rows, rejects)

@@ -1,0 +1,244 @@
+"""From a selection to units of work: what is built already is not asked for again."""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from typing import Any
+
+import pyarrow as pa
+from sqlalchemy import Connection
+
+from astrid_training.database import query
+from astrid_training.digests import digest_many, digest_value
+from astrid_training.packs import pack_key, put_table, read_table
+from astrid_training.records import BatchRef, Plan, Reject, Selection
+from astrid_training.store import ObjectInfo, Sources, Store
+
+__all__ = ["LABELS", "ROLES", "STAMPS", "TARGETS", "plan_batches"]
+
+ROLES = ("science", "reference", "difference")
+BATCH_BYTES = 1_000_000_000  # what one unit of work may fetch
+LOOKUPS_AT_ONCE = 8  # the object store's client saturates here
+
+_SOURCES = [
+    field
+    for role in ROLES
+    for field in (
+        (f"{role}_path", pa.string()),
+        (f"{role}_etag", pa.string()),
+        (f"{role}_size", pa.int64()),
+    )
+]
+TARGETS = pa.schema(
+    [
+        ("sample_key", pa.string()),
+        ("observation_id", pa.string()),
+        ("survey", pa.string()),
+        ("band", pa.string()),
+        ("seeing_arcsec", pa.float64()),
+        ("pixel_scale", pa.float64()),
+        ("ra_deg", pa.float64()),
+        ("dec_deg", pa.float64()),
+        ("pixel_x", pa.int32()),
+        ("pixel_y", pa.int32()),
+        *_SOURCES,
+        ("source_digest", pa.string()),
+    ]
+)
+"""What a batch cuts, sorted by observation and sample; nothing in it depends on labels."""
+
+LABELS = pa.schema([("sample_key", pa.string()), ("is_anomaly", pa.bool_())])
+"""What masks need of the labels of a batch."""
+
+STAMPS = pa.schema(
+    [
+        ("sample_key", pa.string()),
+        ("image_pack", pa.string()),
+        ("flag_pack", pa.string()),
+        ("measure_table", pa.string()),
+        ("pack_row", pa.int32()),
+    ]
+)
+"""Where built stamps lie."""
+
+Row = dict[str, Any]
+
+
+def plan_batches(
+    connection: Connection,
+    store: Store,
+    sources: Sources,
+    selection: Selection,
+    fingerprint: str,
+    batch_samples: int,
+) -> Plan:
+    """Return the units of work that turn the kept subjects of `selection` into samples.
+
+    Subjects whose files are missing or quarantined become rejects here, before anything is fetched.
+
+    Args:
+        connection: for the catalogue of built stamps and the quarantine.
+        store: where tables are written and packs lie.
+        sources: where the survey's files lie.
+        selection: what was selected.
+        fingerprint: of the preprocessing; stamps of another one are not reused.
+        batch_samples: most samples of one batch.
+    """
+    table = read_table(store, "selections", selection.digest)
+    kept = [row for row in table.to_pylist() if row["reason"] is None]
+    found = _look_up(sources, kept)
+    quarantined = _quarantined(connection, found)
+    rows, rejects = _with_sources(kept, found, quarantined)
+    built, missing = _divide(connection, store, rows, fingerprint)
+    batches = [
+        *_build_batches(store, missing, batch_samples),
+        *_reuse_batches(store, built, batch_samples),
+    ]
+    files = sorted(f"{path}|{info.size}|{info.etag}" for path, info in found.items() if info)
+    return Plan(batches, rejects, len(built), digest_many(files))
+
+
+def _look_up(sources: Sources, rows: Iterable[Row]) -> dict[str, ObjectInfo | None]:
+    paths = sorted({row[f"{role}_path"] for row in rows for role in ROLES} - {None})
+    with ThreadPoolExecutor(LOOKUPS_AT_ONCE) as pool:
+        return dict(zip(paths, pool.map(sources.head, paths), strict=True))
+
+
+def _quarantined(
+    connection: Connection, found: dict[str, ObjectInfo | None]
+) -> dict[str, tuple[str, str]]:
+    there = [(path, info.etag) for path, info in found.items() if info is not None]
+    rows = connection.execute(
+        query("quarantine_find"),
+        {"uris": [path for path, _ in there], "etags": [etag for _, etag in there]},
+    )
+    return {row.uri: (row.reason, row.detail) for row in rows}
+
+
+def _with_sources(
+    rows: Iterable[Row],
+    found: dict[str, ObjectInfo | None],
+    quarantined: dict[str, tuple[str, str]],
+) -> tuple[list[Row], list[Reject]]:
+    """Return the rows with size and ETag of their files, and those that cannot be had."""
+    ready, rejects = [], []
+    for row in rows:
+        reject = _source_problem(row, found, quarantined)
+        if reject is not None:
+            rejects.append(reject)
+            continue
+        files = {}
+        for role in ROLES:
+            info = found[row[f"{role}_path"]] if row[f"{role}_path"] else None
+            files[f"{role}_etag"] = info.etag if info else None
+            files[f"{role}_size"] = info.size if info else None
+        identity = [[row[f"{r}_path"], files[f"{r}_size"], files[f"{r}_etag"]] for r in ROLES]
+        ready.append({**row, **files, "source_digest": digest_value(identity)})
+    return ready, rejects
+
+
+def _source_problem(
+    row: Row, found: dict[str, ObjectInfo | None], quarantined: dict[str, tuple[str, str]]
+) -> Reject | None:
+    for role in ROLES:
+        path = row[f"{role}_path"]
+        if path is None:
+            continue
+        if found[path] is None:
+            return Reject(row["sample_key"], "download_fits", "missing_object", f"{role}: {path}")
+        if path in quarantined:
+            reason, detail = quarantined[path]
+            return Reject(row["sample_key"], "download_fits", reason, f"{role}: {path}: {detail}")
+    return None
+
+
+def _divide(
+    connection: Connection, store: Store, rows: list[Row], fingerprint: str
+) -> tuple[list[Row], list[Row]]:
+    """Return the rows whose stamps are built and still there, and those to be built."""
+    found = connection.execute(
+        query("catalogue_find"),
+        {
+            "sample_keys": [row["sample_key"] for row in rows],
+            "source_digests": [row["source_digest"] for row in rows],
+            "fingerprint": fingerprint,
+        },
+    ).mappings()
+    known = {row["sample_key"]: dict(row) for row in found}
+    objects = {key for stamp in known.values() for key in _objects(stamp)}
+    there = {key for key in objects if store.head(key) is not None}
+    built, missing = [], []
+    for row in rows:
+        stamp = known.get(row["sample_key"])
+        if stamp is not None and _objects(stamp) <= there:
+            built.append({**stamp, **row})
+        else:
+            missing.append(row)
+    return built, missing
+
+
+def _objects(stamp: Row) -> set[str]:
+    return {
+        pack_key("images", stamp["image_pack"]),
+        pack_key("flags", stamp["flag_pack"]),
+        f"measures/{stamp['measure_table']}.parquet",
+    }
+
+
+def _build_batches(store: Store, rows: Sequence[Row], batch_samples: int) -> list[BatchRef]:
+    """Return batches of whole exposures, bounded by samples and by bytes."""
+    ordered = sorted(rows, key=lambda row: (row["observation_id"], row["sample_key"]))
+    exposures = [list(group) for _, group in groupby(ordered, lambda row: row["observation_id"])]
+    batches: list[BatchRef] = []
+    pending: list[list[Row]] = []
+    for exposure in exposures:
+        grown = [*pending, exposure]
+        if pending and (_samples(grown) > batch_samples or _bytes(grown) > BATCH_BYTES):
+            batches.append(_build_batch(store, pending))
+            grown = [exposure]
+        pending = grown
+    return [*batches, _build_batch(store, pending)] if pending else batches
+
+
+def _samples(exposures: Sequence[Sequence[Row]]) -> int:
+    return sum(len(rows) for rows in exposures)
+
+
+def _bytes(exposures: Sequence[Sequence[Row]]) -> int:
+    files = {
+        rows[0][f"{role}_path"]: rows[0][f"{role}_size"] or 0 for rows in exposures for role in ROLES
+    }
+    return sum(files.values())
+
+
+def _build_batch(store: Store, exposures: Sequence[Sequence[Row]]) -> BatchRef:
+    rows = [row for exposure in exposures for row in exposure]
+    return BatchRef(
+        targets=put_table(store, "targets", pa.Table.from_pylist(rows, schema=TARGETS)),
+        labels=_put_labels(store, rows),
+        samples=len(rows),
+        exposures=len(exposures),
+        source_bytes=_bytes(exposures),
+        built=False,
+    )
+
+
+def _reuse_batches(store: Store, rows: Sequence[Row], batch_samples: int) -> list[BatchRef]:
+    """Return batches over stamps that are built, in the order in which they lie in their packs."""
+    ordered = sorted(rows, key=lambda row: (row["image_pack"], row["pack_row"]))
+    chunks = [ordered[i : i + batch_samples] for i in range(0, len(ordered), batch_samples)]
+    return [
+        BatchRef(
+            targets=put_table(store, "stamps", pa.Table.from_pylist(chunk, schema=STAMPS)),
+            labels=_put_labels(store, chunk),
+            samples=len(chunk),
+            exposures=len({row["observation_id"] for row in chunk}),
+            source_bytes=0,
+            built=True,
+        )
+        for chunk in chunks
+    ]
+
+
+def _put_labels(store: Store, rows: Sequence[Row]) -> str:
+    return put_table(store, "labels", pa.Table.from_pylist(list(rows), schema=LABELS))

@@ -1,0 +1,353 @@
+"""Which reviewed subjects a collection takes, with what label, and why it leaves the others."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from sqlalchemy import Connection, Row
+
+from astrid_training.database import query
+from astrid_training.digests import sample_key, unit_hash
+from astrid_training.errors import CollectionRefusedError
+from astrid_training.labels import LEGACY_VALIDATOR, SubjectLabel, Vote, counting_votes, fuse
+from astrid_training.params import SplitPolicy, TrainingDataCollectionParams
+from astrid_training.splits import LedgerMember, assign_splits
+from astrid_training.subjects import join_detections
+from astrid_training.surveys import profile_for
+from astrid_training.taxonomy import taxonomy
+
+__all__ = ["SELECTION", "ledger_members", "select_subjects"]
+
+REACH_DEG = 15 / 3600  # how far another model run's view of the same thing is looked for
+STEP = "fetch_validated_detections"
+
+SELECTION = pa.schema(
+    [
+        ("sample_key", pa.string()),
+        ("step", pa.string()),  # null: kept
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+        ("detection_id", pa.string()),
+        ("observation_id", pa.string()),
+        ("survey", pa.string()),
+        ("band", pa.string()),
+        ("observation_time", pa.timestamp("us", "UTC")),
+        ("exposure_s", pa.float64()),
+        ("seeing_arcsec", pa.float64()),
+        ("pixel_scale", pa.float64()),
+        ("ra_deg", pa.float64()),
+        ("dec_deg", pa.float64()),
+        ("pixel_x", pa.int32()),
+        ("pixel_y", pa.int32()),
+        ("fwhm_arcsec", pa.float64()),
+        ("model_score", pa.float64()),
+        ("is_anomaly", pa.bool_()),
+        ("anomaly_type", pa.string()),
+        ("label_source", pa.string()),
+        ("p_real", pa.float64()),
+        ("confidence", pa.float64()),
+        ("weight", pa.float64()),
+        ("tier", pa.string()),
+        ("n_votes", pa.int32()),
+        ("n_validators", pa.int32()),
+        ("agreement", pa.float64()),
+        ("votes", pa.string()),  # JSON list of the counting votes
+        ("group_key", pa.string()),
+        ("split", pa.string()),  # proposed; publishing decides
+        ("science_path", pa.string()),
+        ("reference_path", pa.string()),
+        ("difference_path", pa.string()),
+    ]
+)
+"""One row a reviewed subject, sorted by sample_key; dropped ones carry step, reason and detail."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    first: Row[Any]
+    """Its detection with the least (created_at, id)."""
+    key: str
+    votes: list[Vote]
+    label: SubjectLabel
+    fwhm_arcsec: float
+    model_score: float
+    reason: str | None = None
+    detail: str = ""
+
+
+def select_subjects(
+    connection: Connection, params: TrainingDataCollectionParams, as_of: datetime
+) -> pa.Table:
+    """Return all subjects that people reviewed within the parameters' range, as `SELECTION` rows.
+
+    Raises:
+        CollectionRefusedError: if a survey or an anomaly type does not exist.
+    """
+    surveys = _known_surveys(connection, params.survey_ids)
+    _check_types(params.anomaly_types)
+    start, end = params.date_range or (None, None)
+    rows = connection.execute(
+        query("reviewed_detections"),
+        {
+            "surveys": surveys,
+            "start": start,
+            "end": end,
+            "bands": params.bands,
+            "as_of": as_of,
+            "reach_deg": REACH_DEG,
+        },
+    ).all()
+    subjects = [_filtered(subject, params) for subject in _subjects(rows)]
+    subjects = _add_sources(connection, subjects, as_of)
+    return _table(_capped(connection, subjects, params))
+
+
+def ledger_members(
+    connection: Connection, policy: SplitPolicy, dec_deg: Sequence[float]
+) -> list[LedgerMember]:
+    """Return the members of earlier datasets in the declination range of these positions."""
+    if not len(dec_deg):
+        return []
+    rows = connection.execute(
+        query("split_members"),
+        {
+            "policy": policy.salt,
+            "dec_from": min(dec_deg) - REACH_DEG,
+            "dec_to": max(dec_deg) + REACH_DEG,
+        },
+    )
+    return [LedgerMember(*row) for row in rows]
+
+
+def _known_surveys(connection: Connection, wanted: Sequence[str] | None) -> list[str]:
+    known = {row.name: row.is_active for row in connection.execute(query("survey_names"))}
+    if wanted is None:
+        return [name for name, is_active in known.items() if is_active]
+    unknown = sorted(set(wanted) - set(known))
+    if unknown:
+        there = ", ".join(sorted(known)) or "none at all"
+        raise CollectionRefusedError(
+            f"no survey named {', '.join(unknown)}; the surveys table has {there}"
+        )
+    return sorted(set(wanted))
+
+
+def _check_types(wanted: Sequence[str] | None) -> None:
+    unknown = sorted(set(wanted or []) - set(taxonomy().real_classes))
+    if unknown:
+        raise CollectionRefusedError(
+            f"no anomaly type named {', '.join(unknown)}; "
+            f"use some of {', '.join(taxonomy().real_classes)}"
+        )
+
+
+def _subjects(rows: Sequence[Row[Any]]) -> list[_Subject]:
+    """Return the reviewed subjects among detections sorted by observation and age."""
+    if not rows:
+        return []
+    observations = {row.observation_id: None for row in rows}
+    number = {observation: index for index, observation in enumerate(observations)}
+    fwhm = np.array([_fwhm_arcsec(row) for row in rows])
+    scale = np.array(
+        [row.pixel_scale or profile_for(row.survey).pixel_scale_arcsec for row in rows]
+    )
+    labels = join_detections(
+        np.array([number[row.observation_id] for row in rows]),
+        np.array([row.ra_deg for row in rows]),
+        np.array([row.dec_deg for row in rows]),
+        fwhm,
+        scale,
+    )
+    members: defaultdict[int, list[int]] = defaultdict(list)
+    for index, label in enumerate(labels):
+        members[int(label)].append(index)
+    found = (_subject([rows[i] for i in group], fwhm[group[0]]) for group in members.values())
+    return [subject for subject in found if subject is not None]
+
+
+def _fwhm_arcsec(row: Row[Any]) -> float:
+    if row.seeing_arcsec is not None:
+        return float(row.seeing_arcsec)
+    profile = profile_for(row.survey)
+    return float(profile.psf_fwhm_px * (row.pixel_scale or profile.pixel_scale_arcsec))
+
+
+def _subject(rows: Sequence[Row[Any]], fwhm_arcsec: float) -> _Subject | None:
+    """Return the subject of these detections, oldest first; None if nobody reviewed it."""
+    votes = [_vote(entry) for row in rows for entry in row.votes or []]
+    counting = counting_votes(votes or _legacy_votes(rows))
+    if not counting:
+        return None
+    first = min(rows, key=lambda row: (row.created_at, row.detection_id))
+    return _Subject(
+        first=first,
+        key=sample_key("det", str(first.detection_id)),
+        votes=counting,
+        label=fuse(counting, taxonomy()),
+        fwhm_arcsec=float(fwhm_arcsec),
+        model_score=max(row.model_score for row in rows),
+    )
+
+
+def _vote(entry: dict[str, Any]) -> Vote:
+    at = datetime.fromisoformat(entry["at"])
+    return Vote(
+        entry["event_id"], entry["validator"], entry["is_valid"], entry["label"], entry["level"], at
+    )
+
+
+def _legacy_votes(rows: Iterable[Row[Any]]) -> list[Vote]:
+    """Return the votes that a status alone stands for, where there are no events."""
+    verdicts = {"VALIDATED": True, "CONFIRMED": True, "REJECTED": False}
+    return [
+        Vote(
+            str(row.detection_id),
+            LEGACY_VALIDATOR,
+            verdicts[row.status],
+            row.human_label,
+            None,
+            row.updated_at,
+        )
+        for row in rows
+        if row.status in verdicts
+    ]
+
+
+def _filtered(subject: _Subject, params: TrainingDataCollectionParams) -> _Subject:
+    """Return the subject, with the reason if its label keeps it out."""
+    reason, detail = _label_problem(subject.label, params)
+    return replace(subject, reason=reason, detail=detail)
+
+
+def _label_problem(
+    label: SubjectLabel, params: TrainingDataCollectionParams
+) -> tuple[str | None, str]:
+    if label.reason is not None:
+        return label.reason, f"{label.set_aside} vote(s) set aside, none left"
+    if label.confidence < params.confidence_threshold:
+        reason = "ambiguous" if label.tier == "ambiguous" else "below_confidence"
+        return reason, f"confidence {label.confidence:.3f} < {params.confidence_threshold:g}"
+    if params.anomaly_types is not None and label.is_anomaly:
+        if label.anomaly_type == "unknown":
+            return "class_unknown", "real, but nobody said of which class"
+        if label.anomaly_type not in params.anomaly_types:
+            return "class_not_selected", label.anomaly_type
+    return None, ""
+
+
+def _add_sources(
+    connection: Connection, subjects: Sequence[_Subject], as_of: datetime
+) -> list[dict[str, Any]]:
+    """Return one `SELECTION` row a subject, with the paths of its images."""
+    observations = sorted({subject.first.observation_id for subject in subjects})
+    found = connection.execute(
+        query("exposure_sources"), {"observations": observations, "as_of": as_of}
+    )
+    paths = {row.observation_id: row._asdict() for row in found}
+    return [_row(subject, paths[subject.first.observation_id]) for subject in subjects]
+
+
+def _row(subject: _Subject, paths: dict[str, Any]) -> dict[str, Any]:
+    first, label = subject.first, subject.label
+    reason, detail = subject.reason, subject.detail
+    if reason is None and not paths["difference_path"]:
+        reason, detail = "no_difference", "no completed difference run with an image"
+    return {
+        "sample_key": subject.key,
+        "step": None if reason is None else STEP,
+        "reason": reason,
+        "detail": detail if reason else None,
+        "detection_id": str(first.detection_id),
+        "observation_id": str(first.observation_id),
+        "survey": first.survey,
+        "band": first.band,
+        "observation_time": first.observation_time,
+        "exposure_s": first.exposure_s,
+        "seeing_arcsec": first.seeing_arcsec,
+        "pixel_scale": first.pixel_scale,
+        "ra_deg": first.ra_deg,
+        "dec_deg": first.dec_deg,
+        "pixel_x": first.pixel_x,
+        "pixel_y": first.pixel_y,
+        "fwhm_arcsec": subject.fwhm_arcsec,
+        "model_score": subject.model_score,
+        "is_anomaly": label.is_anomaly,
+        "anomaly_type": label.anomaly_type,
+        "label_source": "human",
+        "p_real": label.p_real,
+        "confidence": label.confidence,
+        "weight": label.weight,
+        "tier": label.tier,
+        "n_votes": label.n_votes,
+        "n_validators": label.n_validators,
+        "agreement": label.agreement,
+        "votes": _votes_json(subject.votes),
+        **{name: paths[name] for name in ("science_path", "reference_path", "difference_path")},
+    }
+
+
+def _votes_json(votes: Iterable[Vote]) -> str:
+    return json.dumps(
+        [
+            {
+                "event_id": str(vote.event_id),
+                "validator": vote.validator,
+                "is_valid": vote.is_valid,
+                "label": vote.label,
+                "level": vote.level,
+                "at": vote.at.isoformat(),
+            }
+            for vote in votes
+        ]
+    )
+
+
+def _capped(
+    connection: Connection, rows: list[dict[str, Any]], params: TrainingDataCollectionParams
+) -> list[dict[str, Any]]:
+    """Give each kept row its group and proposed split, then drop what is beyond max_samples."""
+    kept = [row for row in rows if row["reason"] is None]
+    dec = [row["dec_deg"] for row in kept]
+    assigned = assign_splits(
+        np.array([row["ra_deg"] for row in kept]),
+        np.array(dec),
+        np.array([row["fwhm_arcsec"] for row in kept]),
+        [(row["observation_time"], row["sample_key"]) for row in kept],
+        ledger_members(connection, params.split, dec),
+        params.split,
+    )
+    for row, assignment in zip(kept, assigned, strict=True):
+        row["group_key"], row["split"] = assignment.group_key, assignment.split
+    taken = _take_evenly(kept, params)
+    for row in kept:
+        if row["sample_key"] not in taken:
+            row["step"], row["reason"] = STEP, "beyond_max_samples"
+            row["detail"] = f"max_samples={params.max_samples}"
+    return rows
+
+
+def _take_evenly(rows: list[dict[str, Any]], params: TrainingDataCollectionParams) -> set[str]:
+    """Return the keys of at most max_samples rows, as evenly over survey and class as they allow.
+
+    Within a stratum the order is a hash of the group, so that a larger limit only adds rows.
+    """
+    strata: defaultdict[tuple[str, str], list[tuple[float, str]]] = defaultdict(list)
+    for row in rows:
+        stratum = (row["survey"], row["anomaly_type"] if row["is_anomaly"] else "bogus")
+        rank = unit_hash(params.split.salt, row["group_key"])
+        strata[stratum].append((rank, row["sample_key"]))
+    ranked = [
+        (position, stratum, key)
+        for stratum, members in strata.items()
+        for position, (_, key) in enumerate(sorted(members))
+    ]
+    return {key for _, _, key in sorted(ranked)[: params.max_samples]}
+
+
+def _table(rows: list[dict[str, Any]]) -> pa.Table:
+    return pa.Table.from_pylist(sorted(rows, key=lambda row: row["sample_key"]), schema=SELECTION)

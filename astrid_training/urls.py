@@ -1,0 +1,66 @@
+"""The addresses that people write, in the one form that the rest of the code reads."""
+
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+__all__ = ["mask_url", "normalise"]
+
+POSTGRES = re.compile(r"^postgres(?:ql)?(?:\+(?P<driver>psycopg2?|asyncpg))?://")
+PASSWORD = re.compile(r"(?<=://)([^:/@]*):[^@]*@|(password=)[^&]*")
+
+
+def mask_url(url: str) -> str:
+    """Return `url` with its password replaced by asterisks."""
+    return PASSWORD.sub(
+        lambda found: (found[2] or f"{found[1]}:") + ("***" if found[2] else "***@"), url
+    )
+
+
+def normalise(name: str, value: str) -> str:
+    """Return `value` of the setting `name` in its usual form.
+
+    Raises:
+        ValueError: if its scheme is none that the setting takes; the message begins with the fault.
+    """
+    if name == "database_url":
+        return _database(value)
+    if name == "store_url":
+        return _store(value)
+    if name in {"prefect_api_url", "prefect_ui_url", "store_endpoint_url"}:
+        return _http(value)
+    return value
+
+
+def _database(url: str) -> str:
+    scheme = POSTGRES.match(url)
+    if scheme is None:
+        raise ValueError(
+            f"is {mask_url(url)!r}, which is no PostgreSQL address; "
+            "write postgresql://user:password@host:5432/database"
+        )
+    rest = url[scheme.end() :]
+    if scheme["driver"] == "asyncpg":  # AstrID's driver, which has its own word for sslmode
+        rest = re.sub(r"([?&])ssl=", r"\1sslmode=", rest)
+    return f"postgresql+psycopg://{rest}"
+
+
+def _store(url: str) -> str:
+    if url.startswith("/"):
+        return Path(url).as_uri()
+    parts = urlsplit(url)
+    if parts.scheme in {"s3", "r2"} and parts.netloc:
+        return f"s3://{parts.netloc}{parts.path}".rstrip("/")
+    if parts.scheme == "file" and not parts.netloc and parts.path.strip("/"):
+        return url.rstrip("/")
+    raise ValueError(
+        f"is {mask_url(url)!r}, which is no object store; "
+        "write s3://bucket/prefix, r2://bucket/prefix, file:///folder or /folder"
+    )
+
+
+def _http(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise ValueError(f"is {mask_url(url)!r}; write http://host:port or https://host")
+    return url.rstrip("/")

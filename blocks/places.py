@@ -1,0 +1,97 @@
+"""What a step works with, from the blocks that `bootstrap` saves: loaded once per process."""
+
+from functools import cache
+from threading import RLock
+from typing import TypeVar
+
+from prefect.blocks.core import Block
+from prefect.exceptions import ObjectNotFound
+from sqlalchemy import Engine
+
+from astrid_training.store import Sources, Store
+from blocks.database import AstridDatabase
+from blocks.storage import AstridStore
+from blocks.tracking import TrackingServer
+
+__all__ = ["NAME", "BlockNotFoundError", "clear", "database", "sources", "store", "tracking"]
+
+NAME = "astrid"
+"""The name under which each block is saved; its type tells one from the other."""
+
+B = TypeVar("B", bound=Block)
+
+_lock = RLock()  # threads that start together share one load of 0.3 s, and one engine
+
+
+class BlockNotFoundError(LookupError):
+    """A block that a step needs is not saved on this Prefect server."""
+
+
+def database() -> Engine:
+    """Return the engine of the `astrid-database/astrid` block.
+
+    Raises:
+        BlockNotFoundError: if the block is not saved.
+    """
+    with _lock:
+        return _load(AstridDatabase).engine()
+
+
+def store() -> Store:
+    """Return the store of the `astrid-store/astrid` block.
+
+    Raises:
+        BlockNotFoundError: if the block is not saved.
+    """
+    with _lock:
+        return _store()
+
+
+def sources() -> Sources:
+    """Return where AstrID's paths lead, as the `astrid-store/astrid` block says.
+
+    Raises:
+        BlockNotFoundError: if the block is not saved.
+    """
+    with _lock:
+        return _sources()
+
+
+def tracking() -> str:
+    """Return the MLflow URI of the `astrid-tracking-server/astrid` block.
+
+    Raises:
+        BlockNotFoundError: if the block is not saved.
+    """
+    with _lock:
+        return _load(TrackingServer).uri
+
+
+def clear() -> None:
+    """Forget what was loaded: the next call reads the blocks again."""
+    with _lock:
+        for remembered in (_load, _store, _sources):
+            remembered.cache_clear()
+
+
+@cache
+def _load(kind: type[B]) -> B:
+    try:
+        return kind.load(NAME, _sync=True)
+    except ValueError as error:
+        if not isinstance(error.__cause__, ObjectNotFound):
+            raise
+        raise BlockNotFoundError(
+            f"no block {kind.get_block_type_slug()}/{NAME} on the Prefect server; "
+            "run `astrid-training bootstrap`, which saves it from your settings"
+        ) from error
+
+
+@cache
+def _store() -> Store:
+    return _load(AstridStore).open()
+
+
+@cache
+def _sources() -> Sources:
+    return _load(AstridStore).sources()

@@ -1,0 +1,54 @@
+-- Every detection that people decided on, with its votes up to :as_of, and the other detections of the same observation nearby
+-- (another model run's view of the same thing). Uses ix_observations_survey_id / _observation_time and ix_detections_observation_id;
+-- votes are joined by hash, so no index on validation_events is needed.
+WITH exposure AS (
+    SELECT o.id, o.observation_time, o.filter_band, o.seeing, o.pixel_scale, o.exposure_time,
+           s.name AS survey
+    FROM observations o
+    JOIN surveys s ON s.id = o.survey_id
+    WHERE s.name = ANY(CAST(:surveys AS text[]))
+      AND (CAST(:start AS timestamptz) IS NULL OR o.observation_time >= :start)
+      AND (CAST(:end AS timestamptz) IS NULL OR o.observation_time < :end)
+      AND (CAST(:bands AS text[]) IS NULL OR o.filter_band = ANY(CAST(:bands AS text[])))
+),
+voted AS (
+    SELECT DISTINCT detection_id FROM validation_events WHERE created_at <= :as_of
+),
+reviewed AS (
+    SELECT d.id, d.observation_id, d.dec
+    FROM detections d
+    JOIN exposure e ON e.id = d.observation_id
+    LEFT JOIN voted v ON v.detection_id = d.id
+    WHERE d.created_at <= :as_of
+      AND (v.detection_id IS NOT NULL OR d.status IN ('VALIDATED', 'CONFIRMED', 'REJECTED'))
+),
+near AS (
+    SELECT DISTINCT d.id
+    FROM reviewed r
+    JOIN detections d ON d.observation_id = r.observation_id
+                     AND d.dec BETWEEN r.dec - :reach_deg AND r.dec + :reach_deg
+    WHERE d.created_at <= :as_of
+),
+votes AS (
+    SELECT v.detection_id,
+           jsonb_agg(jsonb_build_object(
+               'event_id', v.id, 'validator', v.validator_id, 'is_valid', v.is_valid, 'label', v.label,
+               'level', v.confidence_level, 'at', v.created_at) ORDER BY v.created_at, v.id) AS votes
+    FROM validation_events v
+    JOIN near n ON n.id = v.detection_id
+    WHERE v.created_at <= :as_of
+    GROUP BY v.detection_id
+)
+SELECT d.id AS detection_id, d.observation_id, CAST(d.ra AS double precision) AS ra_deg,
+       CAST(d.dec AS double precision) AS dec_deg, d.pixel_x, d.pixel_y,
+       CAST(d.confidence_score AS double precision) AS model_score, d.model_version,
+       CAST(d.status AS text) AS status, d.human_label, d.created_at, d.updated_at,
+       e.survey, e.filter_band AS band, e.observation_time,
+       CAST(e.seeing AS double precision) AS seeing_arcsec,
+       CAST(e.pixel_scale AS double precision) AS pixel_scale,
+       CAST(e.exposure_time AS double precision) AS exposure_s, v.votes
+FROM near n
+JOIN detections d ON d.id = n.id
+JOIN exposure e ON e.id = d.observation_id
+LEFT JOIN votes v ON v.detection_id = d.id
+ORDER BY d.observation_id, d.created_at, d.id

@@ -1,0 +1,7 @@
+-- Idempotent: simulated ids are made from names. Primary key of surveys. The unique name conflicts too: simulate_survey_id tells whose it is.
+INSERT INTO surveys (
+    id, name, description, created_at, updated_at, is_active
+) VALUES (
+    :id, :name, :description, :created_at, :updated_at, true
+)
+ON CONFLICT DO NOTHING

@@ -1,0 +1,1 @@
+SELECT name, is_active FROM surveys ORDER BY name
