@@ -22,7 +22,7 @@ from astrid_training.masks import make_masks
 from astrid_training.measure import MEASUREMENTS
 from astrid_training.packs import PackCache, put_array, put_table, read_table
 from astrid_training.params import MaskRule
-from astrid_training.plan import ROLES, STAMPS
+from astrid_training.plan import STAMPS
 from astrid_training.processor import AstronomicalImageProcessor, ExposureFrames
 from astrid_training.quality import usability
 from astrid_training.records import Downloaded, MaskRef, QualityRef, Reject, SourceFile, StampsRef
@@ -199,7 +199,9 @@ def build_masks(
                 detail = f"more than {rule.max_missing:.0%} of the target has no pixels"
                 rejects.append(Reject(row["sample_key"], "make_masks", "target_masked", detail))
                 continue
-            rows.append({**row, "mask_row": len(drawn), "mask_digest": digest_bytes(pixels.tobytes())})
+            rows.append(
+                {**row, "mask_row": len(drawn), "mask_digest": digest_bytes(pixels.tobytes())}
+            )
             drawn.append(pixels)
     pack = put_array(store, "masks", np.stack(drawn)) if drawn else None
     table = pa.Table.from_pylist([{**row, "mask_pack": pack} for row in rows], schema=MASKED)

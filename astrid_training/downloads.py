@@ -75,7 +75,9 @@ def fetch_sources(cache: SourceCache, targets: pa.Table) -> Downloaded:
     files: list[SourceFile] = []
     refused: dict[SourceFile, tuple[str, str]] = {}
     with ThreadPoolExecutor(FETCHES_AT_ONCE) as pool:
-        for file, outcome in zip(wanted, pool.map(lambda f: _outcome(cache, f), wanted), strict=True):
+        for file, outcome in zip(
+            wanted, pool.map(lambda f: _outcome(cache, f), wanted), strict=True
+        ):
             if isinstance(outcome, SourceFile):
                 files.append(outcome)
             else:

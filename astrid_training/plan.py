@@ -206,7 +206,9 @@ def _samples(exposures: Sequence[Sequence[Row]]) -> int:
 
 def _bytes(exposures: Sequence[Sequence[Row]]) -> int:
     files = {
-        rows[0][f"{role}_path"]: rows[0][f"{role}_size"] or 0 for rows in exposures for role in ROLES
+        rows[0][f"{role}_path"]: rows[0][f"{role}_size"] or 0
+        for rows in exposures
+        for role in ROLES
     }
     return sum(files.values())
 

@@ -274,7 +274,8 @@ def _environment() -> tuple[dict[str, str], dict[str, str]]:
     """
     ours = set(os.environ.get(DERIVED, "").split())
     present = {name: os.environ.get(variable) for name, variable in ENVIRONMENT.items()}
-    chosen, derived = {}, {}
+    chosen: dict[str, str] = {}
+    derived: dict[str, str] = {}
     for name, value in present.items():
         if value:
             layer = derived if f"{ENVIRONMENT[name]}={value}" in ours else chosen

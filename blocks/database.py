@@ -1,5 +1,5 @@
 from prefect.blocks.core import Block
-from pydantic import Field, SecretStr
+from pydantic import Field, HttpUrl, SecretStr
 from sqlalchemy import Engine
 
 from astrid_training.database import open_database
@@ -17,7 +17,7 @@ class AstridDatabase(Block):
     _block_type_name = "AstrID Database"
     _block_type_slug = "astrid-database"
     _description = "The PostgreSQL database of AstrID's detections and of the training sets."
-    _documentation_url = "https://github.com/Lawrence908/AstrID"
+    _documentation_url = HttpUrl("https://github.com/Lawrence908/AstrID")
 
     url: SecretStr = Field(
         title="Database URL",

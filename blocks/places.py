@@ -1,8 +1,9 @@
 """What a step works with, from the blocks that `bootstrap` saves: loaded once per process."""
 
+from collections.abc import Callable
 from functools import cache
 from threading import RLock
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from prefect.blocks.core import Block
 from prefect.exceptions import ObjectNotFound
@@ -34,7 +35,8 @@ def database() -> Engine:
         BlockNotFoundError: if the block is not saved.
     """
     with _lock:
-        return _load(AstridDatabase).engine()
+        block: AstridDatabase = _load(AstridDatabase)
+        return block.engine()
 
 
 def store() -> Store:
@@ -64,7 +66,8 @@ def tracking() -> str:
         BlockNotFoundError: if the block is not saved.
     """
     with _lock:
-        return _load(TrackingServer).uri
+        block: TrackingServer = _load(TrackingServer)
+        return block.uri
 
 
 def clear() -> None:
@@ -76,8 +79,9 @@ def clear() -> None:
 
 @cache
 def _load(kind: type[B]) -> B:
+    load = cast("Callable[..., B]", kind.load)  # Prefect's annotation lacks `_sync`
     try:
-        return kind.load(NAME, _sync=True)
+        return load(NAME, _sync=True)  # in a notebook too, where an event loop is running
     except ValueError as error:
         if not isinstance(error.__cause__, ObjectNotFound):
             raise
@@ -89,9 +93,11 @@ def _load(kind: type[B]) -> B:
 
 @cache
 def _store() -> Store:
-    return _load(AstridStore).open()
+    block: AstridStore = _load(AstridStore)
+    return block.open()
 
 
 @cache
 def _sources() -> Sources:
-    return _load(AstridStore).sources()
+    block: AstridStore = _load(AstridStore)
+    return block.sources()

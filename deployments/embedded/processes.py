@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import psutil
 
@@ -21,6 +22,7 @@ __all__ = [
     "is_free",
     "last_lines",
     "listens",
+    "run_as",
     "spawn",
     "stop",
     "strays",
@@ -31,6 +33,7 @@ PART = "ASTRID_TRAINING_PART"
 """Set in every process that the stack starts; with the home it tells ours from all others."""
 
 LOG_LIMIT_BYTES = 10_000_000
+KILL_WAIT_S = 10.0
 
 _started: list[subprocess.Popen[bytes]] = []  # kept, so that children that ended are reaped
 _reaping = threading.Lock()
@@ -47,6 +50,14 @@ class Account:
     name: str
     uid: int
     gid: int
+
+
+class RunAs(TypedDict):
+    """subprocess's own names for whom to run as; None: us."""
+
+    user: int | None
+    group: int | None
+    extra_groups: list[int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +95,7 @@ def spawn(
             stderr=descriptor,
             start_new_session=True,
             umask=0o077,
-            **_as(account),
+            **run_as(account),
         )
     except OSError as error:
         raise StackError(f"cannot run {argv[0]}: {error}; install the package again") from error
@@ -96,9 +107,10 @@ def spawn(
     return record
 
 
-def _as(account: Account | None) -> dict[str, int | list[int]]:
+def run_as(account: Account | None) -> RunAs:
+    """Return the arguments that make subprocess run a program as the account."""
     if account is None:
-        return {}
+        return {"user": None, "group": None, "extra_groups": None}
     return {"user": account.uid, "group": account.gid, "extra_groups": []}
 
 
@@ -106,14 +118,12 @@ def find_process(record: ProcessRecord | None) -> psutil.Process | None:
     """Return the recorded process if it still runs."""
     if record is None:
         return None
-    _reap()
     try:
         process = psutil.Process(record.pid)
-        alive = process.status() != psutil.STATUS_ZOMBIE
         same = abs(process.create_time() - record.created) < 0.05  # float to JSON and back
     except psutil.NoSuchProcess:
         return None
-    return process if alive and same else None
+    return process if same and _lives(process) else None
 
 
 def _reap() -> None:
@@ -155,17 +165,32 @@ def stop(processes: list[psutil.Process], signal: int, grace_s: float) -> None:
             process.send_signal(signal)
         except psutil.NoSuchProcess:
             continue
-    _, left = psutil.wait_procs(list(family.values()), timeout=grace_s)
-    for process in left:
+    for process in _outlive(family.values(), grace_s):
         try:
             process.kill()
         except psutil.NoSuchProcess:
             continue
-    _, immortal = psutil.wait_procs(left, timeout=10)
+    if immortal := _outlive(family.values(), KILL_WAIT_S):
+        raise StackError(
+            f"processes {[each.pid for each in immortal]} do not end; end them as their owner"
+        )
+
+
+def _outlive(processes: Iterable[psutil.Process], timeout_s: float) -> list[psutil.Process]:
+    """Wait for the processes and return those that still live after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    left = [process for process in processes if _lives(process)]
+    while left and wait_until(deadline):
+        left = [process for process in left if _lives(process)]
+    return left
+
+
+def _lives(process: psutil.Process) -> bool:
     _reap()
-    immortal = [process for process in immortal if process.is_running()]
-    if immortal:
-        raise StackError(f"processes {[process.pid for process in immortal]} cannot be ended")
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def free_port(preferred: int | None) -> int:
@@ -193,7 +218,7 @@ def is_free(port: int) -> bool:
     return True
 
 
-def listens(process: psutil.Process, port: int) -> bool:
+def listens(process: psutil.Process, port: int | None) -> bool:
     """Tell whether the process or one of its descendants has the port open for connections."""
     try:
         family = [process, *process.children(recursive=True)]

@@ -1,40 +1,25 @@
 """`up`, `status`, `down`: the embedded stack of one home as a whole."""
 
+import os
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-import psutil
 from filelock import FileLock, Timeout
 
 from astrid_training.settings import EMBEDDED, Settings, resolve, training_home, write_config
 from deployments.embedded import postgres
 from deployments.embedded.parts import Mlflow, Part, Postgres, PrefectServer, Worker
-from deployments.embedded.processes import (
-    PART,
-    StackError,
-    find_process,
-    free_port,
-    is_free,
-    last_lines,
-    stop,
-    strays,
-    wait_until,
-)
+from deployments.embedded.processes import StackError, find_process, stop, strays
+from deployments.embedded.starter import Progress, Starter
 from deployments.embedded.state import Remembered, RunState
 
-__all__ = ["PartStatus", "StackError", "Status", "discard", "down", "status", "up"]
-
-Progress = Callable[[str], None]
+__all__ = ["PartStatus", "Progress", "StackError", "Status", "discard", "down", "status", "up"]
 
 LOCK_WAIT_S = 600.0
-ATTEMPTS = 3  # another program may take the port between our look and the part's start
-STOP_ORDER = (Worker, PrefectServer, Mlflow, Postgres)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +74,7 @@ def up(home: Path | str | None = None, progress: Progress | None = None) -> Stat
     _make_home(place)
     say = progress or _say_nothing
     with _only_one(place, say):
-        starter = _Starter(place, say)
-        starter.start_all()
+        Starter(place, say).start_all()
     return status(place)
 
 
@@ -112,15 +96,9 @@ def status(home: Path | str | None = None) -> Status:
     """Return how the stack stands; nothing is started and nothing is changed."""
     place = training_home(home)
     settings, state = resolve(place), RunState(place)
-    parts: dict[str, PartStatus] = {}
-    for kind in (Postgres, PrefectServer, Worker, Mlflow):
-        part = kind(place)
-        source = _external_source(settings, part.setting, state[part.name].url)
-        if source is not None:
-            parts[part.name] = PartStatus("external", detail=f"from {source}")
-        else:
-            parts[part.name] = _look_at(part, state[part.name])
-    parts["store"] = _store_status(settings)
+    kinds = (Postgres, PrefectServer, Worker, Mlflow)
+    parts = {kind.name: _look_at(kind(place), state[kind.name]) for kind in kinds}
+    parts["store"] = _look_at_store(settings)
     return Status(
         home=str(place),
         database_url=settings.get("database_url"),
@@ -146,49 +124,83 @@ def discard(home: Path | str | None = None) -> None:
         postgres.discard(place)
 
 
-class _Starter:
-    """One `up`: the parts side by side, the worker after its server."""
-
-    def __init__(self, home: Path, say: Progress) -> None:
-        self.home = home
-        self.say = say
-        self.state = RunState(home)
-        self.settings = resolve(home)
-
-    def start_all(self) -> None:
-        if self.settings.sources["store_url"] == EMBEDDED:
-            (self.home / "store").mkdir(mode=0o700, exist_ok=True)
-        jobs: list[list[Part]] = [
-            [Postgres(self.home)],
-            [PrefectServer(self.home), Worker(self.home)],
-            [Mlflow(self.home)],
-        ]
-        with ThreadPoolExecutor(len(jobs)) as pool:
-            errors = [error for error in pool.map(self._try, jobs) if error is not None]
-        if errors:
-            raise StackError("\n".join(map(str, errors)))
-
-    def _try(self, parts: list[Part]) -> StackError | None:
-        try:
-            for part in parts:
-                self._ensure(part)
-        except StackError as error:
-            return error
-        return None
-
-    def _ensure(self, part: Part) -> None:
-        known = self.state[part.name]
-        source = _external_source(self.settings, part.setting, known.url)
-        if source is not None:
-            write_config(self.home, dict.fromkeys(part.addresses(0)), embedded=True)
-            self.say(f"{part.title} is external (from {source})")
-            return
+def _stop_all(home: Path, say: Progress) -> None:
+    state = RunState(home)
+    for part in (Worker(home), PrefectServer(home), Mlflow(home), Postgres(home)):
         begun = time.monotonic()
-        process = find_process(known.process)
-        if process is not None and self._serves_the_right_server(part, known):
-            age_s = time.time() - process.create_time()
-            if self._wait(part, known, part.wait_s - age_s):
-                self._note(part, known, "runs already", begun)
-                return
-        self._clear_the_way(part, process)
-        self._note(part, self._start(part, known.port or part.usual_port), "answers", begun)
+        process = find_process(state[part.name].process)
+        left = strays(home, [part.name]) + part.strays() + ([] if process is None else [process])
+        stop(list({each.pid: each for each in left}.values()), part.stop_signal, part.grace_s)
+        state.forget_process(part.name)
+        write_config(home, dict.fromkeys(part.settings), embedded=True)
+        if left:
+            say(f"{part.title} stopped ({time.monotonic() - begun:.1f} s)")
+
+
+def _look_at(part: Part, known: Remembered) -> PartStatus:
+    source = part.external_source(known)
+    if source is not None:
+        return PartStatus("external", detail=f"from {source}")
+    log = str(part.log) if part.log.exists() else None
+    if known.process is None:
+        return PartStatus(
+            "stopped", port=known.port, log=log, detail="start it: astrid-training up"
+        )
+    process = find_process(known.process)
+    if process is None:
+        cure = "it ended by itself; read its log and run `astrid-training up`"
+        return PartStatus("failed", port=known.port, log=log, detail=cure)
+    if part.answers(process, known.port):
+        return PartStatus("running", process.pid, known.port, log, "answers")
+    if time.time() - process.create_time() < part.wait_s:
+        return PartStatus("starting", process.pid, known.port, log, "does not answer yet")
+    cure = "runs and does not answer; `astrid-training up` starts it anew"
+    return PartStatus("failed", process.pid, known.port, log, cure)
+
+
+def _look_at_store(settings: Settings) -> PartStatus:
+    if settings.sources["store_url"] != EMBEDDED:
+        return PartStatus("external", detail=f"from {settings.sources['store_url']}")
+    folder = settings.home / "store"
+    if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
+        return PartStatus("running", detail=str(folder))
+    return PartStatus("stopped", detail=f"no folder {folder} to write to; run astrid-training up")
+
+
+def _make_home(home: Path) -> None:
+    """Make the home, or close one that is new; one that someone shares is refused."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    info = home.stat()
+    if info.st_mode & 0o077 and not any(home.iterdir()):
+        home.chmod(0o700)
+    elif info.st_mode & 0o022 or info.st_uid != os.geteuid():
+        raise StackError(
+            f"others may write to {home} (or own it), and it is to hold passwords; "
+            "choose another folder by ASTRID_TRAINING_HOME, or chmod 700 this one"
+        )
+    (home / "run").mkdir(mode=0o700, exist_ok=True)
+
+
+@contextmanager
+def _only_one(home: Path, say: Progress) -> Iterator[None]:
+    """Hold the home's lock: one `up` or `down` at a time, released by the kernel at any end."""
+    (home / "run").mkdir(mode=0o700, exist_ok=True)
+    lock = FileLock(home / "run" / "stack.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say("another `up` or `down` of this home is at work; waiting for it")
+        try:
+            lock.acquire(timeout=LOCK_WAIT_S)
+        except Timeout as error:
+            raise StackError(
+                f"another `up` or `down` holds {lock.lock_file} for {LOCK_WAIT_S:.0f} s; end it"
+            ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _say_nothing(_line: str) -> None:
+    pass

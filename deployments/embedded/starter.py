@@ -67,7 +67,7 @@ class Starter:
     def _ensure(self, part: Part) -> None:
         known, begun = self.state[part.name], time.monotonic()
         if (source := part.external_source(known)) is not None:
-            self._write(part, None)
+            self._write(part, None, used=False)
             self.say(f"{part.title}: a real one is used (from {source})")
             return
         running = find_process(known.process)
@@ -76,7 +76,7 @@ class Starter:
             self.say(f"{part.title} runs")
             return
         stop(self._in_the_way(part, running), part.stop_signal, part.grace_s)
-        port = self._start(part, known.port or part.usual_port)
+        port = self._start(part)
         self._write(part, port)
         self.say(f"{part.title} answers ({time.monotonic() - begun:.1f} s)")
 
@@ -91,21 +91,46 @@ class Starter:
         found = part.strays() if running is None else [running, *part.strays()]
         return list({process.pid: process for process in found}.values())
 
-    def _start(self, part: Part, preferred: int | None) -> int | None:
+    def _start(self, part: Part) -> int | None:
         """Start the part, on another port if someone else takes its own; return the port.
 
         Raises:
             StackError: if it does not answer.
         """
-        port = preferred
-        for _ in range(ATTEMPTS):
-            if part.has_port:
-                port = free_port(preferred)
-            self.state[part.name] = Remembered(None, port, None)
+        known = self.state[part.name]
+        port = known.port or part.usual_port
+        for attempt in range(1, ATTEMPTS + 1):
+            port = free_port(port) if part.has_port else None
+            self.state[part.name] = Remembered(None, port, known.url)
             record = part.start(port)
             self.state[part.name] = known = Remembered(record, port, part.url(port))
             if self._wait(part, known, part.wait_s):
-                return port
-            if find_process(record) is not None or port is None or is_free(port):
                 break
-        self._give_up(part, record)
+            lost_its_port = port is not None and not find_process(record) and not is_free(port)
+            if not lost_its_port or attempt == ATTEMPTS:
+                raise self._failure(part, record)
+        return port
+
+    def _wait(self, part: Part, known: Remembered, timeout_s: float) -> bool:
+        deadline = time.monotonic() + timeout_s
+        while (process := find_process(known.process)) is not None:
+            if part.answers(process, known.port):
+                return True
+            if not wait_until(deadline):
+                break
+        return False
+
+    def _failure(self, part: Part, record: ProcessRecord) -> StackError:
+        process = find_process(record)
+        what = "ended at its start" if process is None else f"gave no answer in {part.wait_s:.0f} s"
+        stop(self._in_the_way(part, process), part.stop_signal, part.grace_s)
+        return StackError(
+            f"{part.title} {what}; correct what its log says and run `astrid-training up` again. "
+            f"The end of {part.log}:\n{last_lines(part.log)}"
+        )
+
+    def _write(self, part: Part, port: int | None, *, used: bool = True) -> None:
+        """Write the part's addresses to config.toml, or remove them where a real one is used."""
+        values = part.addresses(port) if used and part.has_port else {}
+        with self._config:
+            write_config(self.home, dict.fromkeys(part.settings) | values, embedded=True)

@@ -1,0 +1,83 @@
+"""One image of a survey in memory, with what its header says."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Frame", "FrameMeta", "Kind", "Role"]
+
+Role = Literal["science", "reference", "difference"]
+Kind = Literal["raw", "processed", "stamp"]
+
+
+@dataclass(frozen=True, slots=True)
+class FrameMeta:
+    """What a header says of its image; None where it says nothing usable."""
+
+    gain: float | None = None
+    """Electrons per unit."""
+    read_noise: float | None = None
+    """Electrons."""
+    saturation: float | None = None
+    """Units at which a pixel is full."""
+    zero_point: float | None = None
+    """Magnitude of one unit."""
+    mjd_mid: float | None = None
+    """Mid-exposure, days, in `time_scale`."""
+    time_scale: str | None = None
+    """utc, tai, tdb and the like."""
+    exposure_s: float | None = None
+    seeing_px: float | None = None
+    """Full width at half maximum of the PSF, pixels of this frame."""
+    pixel_scale_arcsec: float | None = None
+    """Arcseconds per pixel, from the header or the WCS."""
+    units: str | None = None
+    band: str | None = None
+    """Canonical name."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """A 2-D image. Pixels may be a view of a mapped file; take them through `window` or `data`."""
+
+    pixels: NDArray[np.floating]
+    """(height, width), any float type and byte order, units of the file."""
+    wcs: Any = None
+    """An astropy celestial WCS, or None."""
+    meta: FrameMeta = field(default_factory=FrameMeta)
+    kind: Kind = "raw"
+    """What the file is: a raw or processed frame, or a stamp that a survey cut itself."""
+    sign: Literal[1, -1] = 1
+    """-1 on a difference that holds reference minus science; `data` and `window` apply it."""
+    missing_above: float = 1e30
+    """Larger absolute values are sentinels."""
+    caches: dict[object, Any] = field(default_factory=dict, repr=False)
+    """What others derived from this frame and want to keep for as long as it lives."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        height, width = self.pixels.shape
+        return height, width
+
+    @property
+    def data(self) -> NDArray[np.float32]:
+        """A copy of all pixels: (height, width) float32, NaN = missing."""
+        height, width = self.shape
+        return self.window(slice(0, height), slice(0, width))
+
+    def window(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+        """Return a copy of some pixels: (rows, columns) float32, native byte order, NaN = missing.
+
+        Args:
+            rows: 0-based, within the frame.
+            columns: 0-based, within the frame.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = self.pixels[rows, columns].astype(np.float32)
+            if self.sign < 0:
+                np.negative(values, out=values)
+            values[~(np.abs(values) <= self.missing_above)] = np.nan
+        return values

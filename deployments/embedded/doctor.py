@@ -1,0 +1,209 @@
+"""Look at everything a collection needs, change nothing, and say the cure of what ails."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+
+import httpx
+from packaging.requirements import Requirement
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError, ProgrammingError
+
+from astrid_training.database import check_database, open_database, query
+from astrid_training.errors import DatabaseUnavailableError, MissingObjectError
+from astrid_training.migrate import migrations
+from astrid_training.settings import ENVIRONMENT, Settings
+from astrid_training.store import Credentials, Store, StoreUnavailableError
+from deployments.embedded.parts import POOL, authorization, is_far
+
+__all__ = ["Check", "checks"]
+
+PROBE = "doctor/probe"
+TIMEOUT_S = 5.0
+RESTART = "run the server with the client's version: `astrid-training down`, then `up`"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool
+    detail: str
+    """What was found; no passwords."""
+    cure: str = ""
+    """What to do, where it is not ok."""
+
+
+def checks(settings: Settings) -> list[Check]:
+    """Return every check of these settings; the only thing written is a probe in the store."""
+    return [
+        *_sources(settings),
+        _packages(),
+        *_database(settings),
+        _store(settings),
+        *_prefect(settings),
+        _mlflow(settings),
+    ]
+
+
+def _sources(settings: Settings) -> Iterator[Check]:
+    shown = settings.shown()
+    for name in ENVIRONMENT:
+        if name in shown:
+            yield _good(f"setting {name}", f"{shown[name]} ({settings.sources[name]})")
+
+
+def _packages() -> Check:
+    """Compare what is installed with our own ranges: a newer one can fail late and in silence."""
+    wrong = []
+    for line in requires("astrid-training") or []:
+        needed = Requirement(line)
+        if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            found = version(needed.name)
+        except PackageNotFoundError:
+            wrong.append(f"{needed.name} is missing")
+            continue
+        if not needed.specifier.contains(found, prereleases=True):
+            wrong.append(f"{needed.name} {found} is outside {needed.specifier}")
+    cure = "pip install -c constraints.txt -e ."
+    if wrong:
+        return _bad("packages", "; ".join(wrong), cure)
+    return _good("packages", f"as required; prefect {version('prefect')}")
+
+
+def _database(settings: Settings) -> Iterator[Check]:
+    url = settings.get("database_url")
+    if url is None:
+        yield _missing("database", "database_url")
+        return
+    engine = open_database(url)
+    try:
+        check_database(engine)
+    except DatabaseUnavailableError as error:
+        yield _bad("database", str(error), _cure_of("database_url"))
+        return
+    with engine.connect() as connection:
+        number = connection.dialect.server_version_info or ()
+    yield _good("database", f"PostgreSQL {'.'.join(map(str, number))} answers")
+    yield _migrated(engine)
+
+
+def _migrated(engine: Engine) -> Check:
+    cure = "run `astrid-training migrate`"
+    known = migrations()
+    try:
+        with engine.connect() as connection:
+            done = {
+                step.name: connection.execute(
+                    query("migration_done"), {"number": step.number}
+                ).one_or_none()
+                for step in known
+            }
+    except (ProgrammingError, OperationalError) as error:
+        cause = str(error.orig).strip().splitlines()[0]
+        return _bad("migrations", f"none is recorded: {cause}", cure)
+    if missing := [name for name, row in done.items() if row is None]:
+        return _bad("migrations", f"not applied: {', '.join(missing)}", cure)
+    changed = [step.name for step in known if (row := done[step.name]) and row[1] != step.digest]
+    if changed:
+        what = f"applied with another text: {', '.join(changed)}"
+        return _bad("migrations", what, "install the version that applied them")
+    return _good("migrations", f"all {len(known)} applied")
+
+
+def _store(settings: Settings) -> Check:
+    endpoint = settings.store_endpoint_url
+    if settings.store_url.startswith("s3://") and endpoint:
+        silence = _why_silent(endpoint)  # told in seconds; the store itself retries for minutes
+        if silence:
+            return _bad("store", silence, _cure_of("store_endpoint_url"))
+    credentials = Credentials(
+        endpoint,
+        settings.store_access_key_id,
+        settings.store_secret_access_key,
+        settings.store_region,
+    )
+    try:
+        store = Store(settings.store_url, credentials)
+        store.put(PROBE, b"written by doctor")
+        store.get(PROBE)
+        store.delete(PROBE)
+    except (StoreUnavailableError, MissingObjectError, OSError) as error:
+        return _bad("store", str(error), _cure_of("store_url"))
+    return _good("store", f"{settings.store_url} takes, gives back and removes an object")
+
+
+def _prefect(settings: Settings) -> Iterator[Check]:
+    api = settings.get("prefect_api_url")
+    if api is None:
+        yield _missing("Prefect server", "prefect_api_url")
+        return
+    silence = _why_silent(f"{api}/health", authorization())
+    if silence:
+        yield _bad("Prefect server", silence, _cure_of("prefect_api_url"))
+        return
+    ours, theirs = version("prefect"), _get(f"{api}/admin/version", authorization()).json()
+    detail = f"{api} is healthy; server {theirs}, client {ours}"
+    same = ours == theirs
+    yield _good("Prefect server", detail) if same else _bad("Prefect server", detail, RESTART)
+    yield _worker(api)
+
+
+def _worker(api: str) -> Check:
+    url = f"{api}/work_pools/{POOL}/workers/filter"
+    reply = httpx.post(
+        url, json={}, headers=authorization(), timeout=TIMEOUT_S, trust_env=is_far(url)
+    )
+    workers = reply.json() if reply.is_success else []
+    online = [worker["name"] for worker in workers if worker["status"] == "ONLINE"]
+    detail = f"{len(online)} online in pool {POOL}"
+    return _good("worker", detail) if online else _bad("worker", detail, "run `astrid-training up`")
+
+
+def _mlflow(settings: Settings) -> Check:
+    uri = settings.get("mlflow_tracking_uri")
+    if uri is None:
+        return _missing("MLflow", "mlflow_tracking_uri")
+    if not uri.startswith("http"):
+        return _good("MLflow", f"{settings.shown()['mlflow_tracking_uri']} is no server")
+    silence = _why_silent(f"{uri}/health")
+    if silence:
+        return _bad("MLflow", silence, _cure_of("mlflow_tracking_uri"))
+    theirs = _get(f"{uri}/version").text.strip()
+    ours = version("mlflow")
+    detail = f"healthy; server {theirs}, client {ours}"
+    same = theirs.split(".")[0] == ours.split(".")[0]  # its REST interface holds within a major
+    return _good("MLflow", detail) if same else _bad("MLflow", detail, RESTART)
+
+
+def _get(url: str, headers: dict[str, str] | None = None) -> httpx.Response:
+    return httpx.get(url, headers=headers, timeout=TIMEOUT_S, trust_env=is_far(url))
+
+
+def _why_silent(url: str, headers: dict[str, str] | None = None) -> str:
+    """Return why a GET does not succeed, or nothing; an S3 server's refusal counts as an answer."""
+    try:
+        reply = _get(url, headers)
+    except httpx.HTTPError as error:
+        return f"{url} does not answer: {error}"
+    is_refusal = reply.status_code >= 500 or (url.endswith("/health") and not reply.is_success)
+    return f"{url} answers {reply.status_code}" if is_refusal else ""
+
+
+def _good(name: str, detail: str) -> Check:
+    return Check(name, ok=True, detail=detail)
+
+
+def _bad(name: str, detail: str, cure: str) -> Check:
+    return Check(name, ok=False, detail=detail, cure=cure)
+
+
+def _missing(name: str, setting: str) -> Check:
+    return _bad(name, f"{setting} has no value", _cure_of(setting))
+
+
+def _cure_of(setting: str) -> str:
+    return f"run `astrid-training up`, or correct {ENVIRONMENT[setting]}"

@@ -1,0 +1,1 @@
+UPDATE training_datasets SET mlflow_run_id = :mlflow_run_id WHERE CAST(id AS text) = :dataset_id

@@ -1,0 +1,67 @@
+"""What makes a step's result reusable, and what makes it stale.
+
+A key is made of the step's name and version, the text of the library modules that do its work, and
+its inputs. Inputs are records that name immutable objects, so equal keys mean equal results.
+"""
+
+import inspect
+from collections.abc import Callable
+from hashlib import sha256
+from importlib import import_module
+from typing import Any
+
+from prefect import Task
+from prefect.context import TaskRunContext
+from prefect.serializers import JSONSerializer
+from pydantic_core import to_json
+
+from tasks.retrying import RETRIES
+
+__all__ = ["call_checked", "step_options"]
+
+
+def step_options(
+    name: str, version: int, modules: tuple[str, ...], *, within_run: bool = False
+) -> dict[str, Any]:
+    """Return the options of the task `name`: its cache key, its retries, its results as JSON.
+
+    Args:
+        name: unique among the tasks.
+        version: raised by hand when the meaning of the result changes.
+        modules: every library module whose code shapes the result.
+        within_run: the step reads what changes (the database), so that its result is only good
+            for retries of the same flow run.
+    """
+    return {
+        "name": name,
+        "cache_key_fn": _step_key(name, version, modules, within_run=within_run),
+        "persist_result": True,
+        "result_serializer": JSONSerializer(),  # records only; never a pickle, never pixels
+        **RETRIES,
+    }
+
+
+def _step_key(
+    name: str, version: int, modules: tuple[str, ...], *, within_run: bool
+) -> Callable[[TaskRunContext, dict[str, Any]], str]:
+    sources = [inspect.getsource(import_module(module)) for module in modules]
+    code = sha256(to_json([name, version, sources])).hexdigest()
+
+    def key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
+        inputs = dict(sorted(parameters.items()))
+        scope = str(context.task_run.flow_run_id) if within_run else ""
+        return f"{name}-{sha256(code.encode() + to_json([scope, inputs])).hexdigest()}"
+
+    return key
+
+
+def call_checked(
+    step: Task[..., Any],
+    is_present: Callable[[Any], bool],
+    *inputs: Any,  # noqa: ANN401 - the step's own inputs
+) -> Any:  # noqa: ANN401 - the step's own result
+    """Run `step`; a result whose objects have gone is no result, and is made again."""
+    result = step(*inputs)
+    if is_present(result):
+        return result
+    return step.with_options(refresh_cache=True)(*inputs)

@@ -1,0 +1,48 @@
+"""Step 2: the survey's files, here and sound."""
+
+from prefect import task
+from prefect.logging import get_run_logger
+
+from astrid_training.downloads import fetch_sources, quarantine
+from astrid_training.faults import fault_point
+from astrid_training.packs import read_table
+from astrid_training.records import Downloaded
+from blocks import places
+from tasks.caching import step_options
+
+__all__ = ["download_fits", "files_present"]
+
+
+@task(
+    **step_options(
+        "download_fits",
+        version=1,
+        modules=("astrid_training.downloads", "astrid_training.fits"),
+    )
+)
+def download_fits(targets: str) -> Downloaded:
+    """Bring the files of a batch to this machine and return their names and sha256.
+
+    One task run serves a batch, so that its files are shared by all its samples and stay on the
+    worker that cuts them.
+
+    Args:
+        targets: `targets/<digest>.parquet`.
+    """
+    fault_point("download_fits", "before")
+    table = read_table(places.store(), "targets", targets)
+    downloaded = fetch_sources(places.source_cache(), table)
+    if downloaded.rejects:
+        with places.database().begin() as connection:
+            quarantine(connection, table, downloaded.rejects)
+    get_run_logger().info(
+        "%d files, %d samples lost", len(downloaded.files), len(downloaded.rejects)
+    )
+    fault_point("download_fits", "after")
+    return downloaded
+
+
+def files_present(downloaded: Downloaded) -> bool:
+    """Tell whether the files are still on this machine."""
+    cache = places.source_cache()
+    return all(cache.path(file).is_file() for file in downloaded.files)

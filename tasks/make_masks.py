@@ -1,0 +1,45 @@
+"""Step 4: which pixels are the target."""
+
+from prefect import task
+from prefect.logging import get_run_logger
+
+from astrid_training.build import build_masks
+from astrid_training.faults import fault_point
+from astrid_training.packs import pack_key, read_table
+from astrid_training.params import MaskRule
+from astrid_training.records import MaskRef, StampsRef
+from blocks import places
+from tasks.caching import step_options
+
+__all__ = ["make_masks", "masks_present"]
+
+
+@task(
+    **step_options(
+        "make_masks", version=1, modules=("astrid_training.build", "astrid_training.masks")
+    )
+)
+def make_masks(stamps: StampsRef, labels: str, rule: MaskRule) -> MaskRef:
+    """Draw the masks of a batch and store them as one pack.
+
+    A task run of its own, because a changed label redraws masks and never cuts a stamp again.
+
+    Args:
+        stamps: the batch's stamps.
+        labels: `labels/<digest>.parquet`.
+        rule: how masks are drawn.
+    """
+    fault_point("make_masks", "before")
+    masks = build_masks(places.store(), places.packs(), stamps, labels, rule)
+    get_run_logger().info("%d masks, %d rejected", masks.rows, len(masks.rejects))
+    fault_point("make_masks", "after")
+    return masks
+
+
+def masks_present(masks: MaskRef) -> bool:
+    """Tell whether the masks are still in the store."""
+    store = places.store()
+    if store.head(f"mask_tables/{masks.masks}.parquet") is None:
+        return False
+    packs = set(read_table(store, "mask_tables", masks.masks)["mask_pack"].to_pylist())
+    return all(store.head(pack_key("masks", digest)) is not None for digest in packs)

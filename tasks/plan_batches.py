@@ -1,0 +1,42 @@
+"""Between steps 1 and 2: what has to be built at all, and in which units."""
+
+from prefect import task
+from prefect.logging import get_run_logger
+
+from astrid_training import plan
+from astrid_training.params import TrainingDataCollectionParams
+from astrid_training.processor import fingerprint
+from astrid_training.records import Plan, Selection
+from blocks import places
+from tasks.caching import step_options
+
+__all__ = ["plan_batches"]
+
+
+@task(
+    **step_options(
+        "plan_batches",
+        version=1,
+        modules=("astrid_training.plan",),
+        within_run=True,  # the catalogue of built stamps grows with every run
+    )
+)
+def plan_batches(selection: Selection, params: TrainingDataCollectionParams) -> Plan:
+    """Return the batches of the selection; see `astrid_training.plan.plan_batches`."""
+    with places.database().connect() as connection:
+        planned = plan.plan_batches(
+            connection,
+            places.store(),
+            places.sources(),
+            selection,
+            fingerprint(params.preprocess),
+            params.batch_samples,
+        )
+    get_run_logger().info(
+        "%d batches; %d of %d stamps are built already; %d subjects have no usable files",
+        len(planned.batches),
+        planned.reused_samples,
+        selection.kept,
+        len(planned.rejects),
+    )
+    return planned

@@ -1,0 +1,65 @@
+"""Step 3: pixels as inference sees them."""
+
+from prefect import task
+from prefect.logging import get_run_logger
+
+from astrid_training.build import build_stamps, register_stamps
+from astrid_training.faults import fault_point
+from astrid_training.packs import pack_key, read_table
+from astrid_training.params import PreprocessSpec
+from astrid_training.processor import AstronomicalImageProcessor
+from astrid_training.records import Downloaded, StampsRef
+from blocks import places
+from tasks.caching import step_options
+
+__all__ = ["preprocess", "stamps_present"]
+
+
+@task(
+    **step_options(
+        "preprocess",
+        version=1,
+        modules=(
+            "astrid_training.build",
+            "astrid_training.background",
+            "astrid_training.exposures",
+            "astrid_training.measure",
+            "astrid_training.positions",
+            "astrid_training.processor",
+            "astrid_training.stamps",
+        ),
+    )
+)
+def preprocess(targets: str, downloaded: Downloaded, spec: PreprocessSpec) -> StampsRef:
+    """Cut and scale the stamps of a batch, store them as packs and enter them in the catalogue.
+
+    One task run serves a batch: its stamps become one pack.
+
+    Args:
+        targets: `targets/<digest>.parquet`.
+        downloaded: the batch's files.
+        spec: how pixels are prepared.
+    """
+    fault_point("preprocess", "before")
+    processor = AstronomicalImageProcessor(spec)
+    store = places.store()
+    stamps = build_stamps(store, places.source_cache(), targets, downloaded, processor)
+    with places.database().begin() as connection:
+        register_stamps(connection, store, targets, stamps, processor.fingerprint)
+    get_run_logger().info("%d stamps, %d rejected", stamps.rows, len(stamps.rejects))
+    fault_point("preprocess", "after")
+    return stamps
+
+
+def stamps_present(stamps: StampsRef) -> bool:
+    """Tell whether the packs are still in the store."""
+    store = places.store()
+    if store.head(f"stamps/{stamps.stamps}.parquet") is None:
+        return False
+    rows = read_table(store, "stamps", stamps.stamps)
+    packs = {
+        pack_key(kind, digest)
+        for kind, column in (("images", "image_pack"), ("flags", "flag_pack"))
+        for digest in set(rows[column].to_pylist())
+    }
+    return all(store.head(key) is not None for key in packs)
