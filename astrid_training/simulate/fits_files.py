@@ -1,5 +1,6 @@
 """The frames as FITS files, byte for byte the same for the same pixels."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from io import BytesIO
 
@@ -12,7 +13,7 @@ from astrid_training.simulate.pixels import Floats
 from astrid_training.simulate.plan import SkyPlan
 from astrid_training.simulate.sky import Field
 
-__all__ = ["field_wcs", "fits_bytes", "mjd"]
+__all__ = ["field_wcs", "fits_bytes", "mjd", "sky_positions"]
 
 MJD_ZERO = datetime(1858, 11, 17, tzinfo=UTC)
 SECONDS_A_DAY = 86400
@@ -30,6 +31,17 @@ def field_wcs(plan: SkyPlan, field: Field, dither: tuple[int, int] = (0, 0)) -> 
     frame's own pixels exactly. 0-based pixels with `origin=0`, x before y.
     """
     return WCS(fits.Header(_wcs_cards(plan, field, dither)))
+
+
+def sky_positions(
+    plan: SkyPlan, field: Field, conditions: Conditions, pixels: Sequence[tuple[float, float]]
+) -> list[tuple[float, float]]:
+    """Return (ra, dec) in degrees, to 7 decimals, of 0-based (x, y) on a frame."""
+    if not pixels:
+        return []
+    x, y = np.array(pixels).T
+    ras, decs = field_wcs(plan, field, conditions.dither).all_pix2world(x, y, 0)
+    return [(round(float(ra), 7), round(float(dec), 7)) for ra, dec in zip(ras, decs, strict=True)]
 
 
 def fits_bytes(

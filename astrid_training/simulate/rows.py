@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from astrid_training.database import query
 from astrid_training.simulate.conditions import Conditions
-from astrid_training.simulate.fits_files import field_wcs
+from astrid_training.simulate.fits_files import sky_positions
 from astrid_training.simulate.plan import SkyPlan
 from astrid_training.simulate.reviewers import Review
 from astrid_training.simulate.sightings import LEAST_SNR, MODEL_VERSIONS
@@ -167,16 +167,15 @@ def _observation(
     plan: SkyPlan, field: Field, conditions: Conditions, epoch: int | str, path: str
 ) -> dict[str, object]:
     layout, (height, width) = plan.instrument, plan.frame_size
-    wcs = field_wcs(plan, field, conditions.dither)
-    ra, dec = wcs.all_pix2world((width - 1) / 2, (height - 1) / 2, 0)
+    ((ra, dec),) = sky_positions(plan, field, conditions, [((width - 1) / 2, (height - 1) / 2)])
     stamp = f"e{epoch:02d}" if isinstance(epoch, int) else epoch
     seen = conditions.time + timedelta(minutes=5)
     return {
         "id": _observation_id(plan, field, epoch),
         "survey_id": plan.survey_wide_id("survey"),
         "observation_id": f"{plan.survey}_{plan.key}_{field.name}_{stamp}",
-        "ra": round(float(ra), 7),
-        "dec": round(float(dec), 7),
+        "ra": ra,
+        "dec": dec,
         "observation_time": conditions.time,
         "filter_band": field.band,
         "exposure_time": layout.exposure_s,
@@ -232,29 +231,21 @@ def _difference_run(plan: SkyPlan, field: Field, frame: Frame) -> Row:
     }
 
 
-def _sky_positions(
+def _places(
     plan: SkyPlan, field: Field, frame: Frame, pixels: list[tuple[float, float]]
 ) -> list[dict[str, object]]:
     """Return the four position columns of 0-based (x, y) on this frame."""
-    if not pixels:
-        return []
-    x, y = np.array(pixels).T
-    ras, decs = field_wcs(plan, field, frame.conditions.dither).all_pix2world(x, y, 0)
+    sky = sky_positions(plan, field, frame.conditions, pixels)
     return [
-        {
-            "ra": round(float(ra), 7),
-            "dec": round(float(dec), 7),
-            "pixel_x": round(b),
-            "pixel_y": round(b),
-        }
-        for ra, dec, (a, b) in zip(ras, decs, pixels, strict=True)
+        {"ra": ra, "dec": dec, "pixel_x": round(x), "pixel_y": round(y)}
+        for (ra, dec), (x, y) in zip(sky, pixels, strict=True)
     ]
 
 
 def _candidates(plan: SkyPlan, field: Field, frame: Frame) -> list[Row]:
     height, width = plan.frame_size
     sightings = [subject.sighting for subject in frame.subjects]
-    places = _sky_positions(plan, field, frame, [(s.x, s.y) for s in sightings])
+    places = _places(plan, field, frame, [(s.x, s.y) for s in sightings])
     rows: list[Row] = []
     for subject, place in zip(frame.subjects, places, strict=True):
         s = subject.sighting
@@ -313,9 +304,7 @@ def _detections(plan: SkyPlan, field: Field, frame: Frame) -> list[Row]:
     found = [(s, n) for s in frame.subjects for n in range(len(s.detections))]
     pixels = [(s.detections[n].x, s.detections[n].y) for s, n in found]
     rows: list[Row] = []
-    for (subject, number), place in zip(
-        found, _sky_positions(plan, field, frame, pixels), strict=True
-    ):
+    for (subject, number), place in zip(found, _places(plan, field, frame, pixels), strict=True):
         detection = subject.detections[number]
         at = found_at(frame.conditions, detection.version)
         rows.append(

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 __all__ = ["Frame", "FrameMeta", "Kind", "Role"]
 
+MISSING_ABOVE = 1e30  # sentinels such as -3.4e38 pass isfinite
+
 Role = Literal["science", "reference", "difference"]
 Kind = Literal["raw", "processed", "stamp"]
 
@@ -51,8 +53,6 @@ class Frame:
     """What the file is: a raw or processed frame, or a stamp that a survey cut itself."""
     sign: Literal[1, -1] = 1
     """-1 on a difference that holds reference minus science; `data` and `window` apply it."""
-    missing_above: float = 1e30
-    """Larger absolute values are sentinels."""
     caches: dict[object, Any] = field(default_factory=dict, repr=False)
     """What others derived from this frame and want to keep for as long as it lives."""
 
@@ -68,16 +68,23 @@ class Frame:
         height, width = self.shape
         return self.window(slice(0, height), slice(0, width))
 
-    def window(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+    def window(
+        self, rows: slice, columns: slice, missing_above: float = MISSING_ABOVE
+    ) -> NDArray[np.float32]:
         """Return a copy of some pixels: (rows, columns) float32, native byte order, NaN = missing.
 
         Args:
             rows: 0-based, within the frame.
             columns: 0-based, within the frame.
+            missing_above: larger absolute values are sentinels.
         """
+        values = self.unmasked(rows, columns)
+        with np.errstate(invalid="ignore"):
+            values[~(np.abs(values) <= missing_above)] = np.nan
+        return values
+
+    def unmasked(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+        """Return a copy of some pixels as `window` does, but with sentinels and infinities left."""
         with np.errstate(over="ignore", invalid="ignore"):
             values = self.pixels[rows, columns].astype(np.float32)
-            if self.sign < 0:
-                np.negative(values, out=values)
-            values[~(np.abs(values) <= self.missing_above)] = np.nan
-        return values
+        return np.negative(values, out=values) if self.sign < 0 else values

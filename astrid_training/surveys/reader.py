@@ -21,13 +21,7 @@ DAY_S = 86400.0
 _log = logging.getLogger(__name__)
 
 
-def read_frame(
-    path: Path,
-    profile: SurveyProfile,
-    role: Role,
-    kind: Kind = "raw",
-    missing_above: float = 1e30,
-) -> Frame:
+def read_frame(path: Path, profile: SurveyProfile, role: Role, kind: Kind = "raw") -> Frame:
     """Return the image that plays `role` in the file.
 
     Args:
@@ -35,7 +29,6 @@ def read_frame(
         profile: of the file's survey.
         role: science, reference or difference.
         kind: raw or processed frame, or a stamp.
-        missing_above: larger absolute values are missing pixels.
 
     Raises:
         FitsRefusedError: if the file has no such image or it cannot be decoded.
@@ -47,7 +40,7 @@ def read_frame(
         pixels = decode_pixels(hdu, path.name)
         meta = _parse_meta(header, profile, wcs)
     sign = profile.difference_sign if role == "difference" else 1
-    return Frame(pixels, wcs, meta, kind, sign, missing_above)
+    return Frame(pixels, wcs, meta, kind, sign)
 
 
 def _celestial_wcs(header: "Header", hdus: Any, name: str) -> Any:  # noqa: ANN401 - astropy has no types

@@ -154,9 +154,12 @@ def _prefect(settings: Settings) -> Iterator[Check]:
 
 def _worker(api: str) -> Check:
     url = f"{api}/work_pools/{POOL}/workers/filter"
-    reply = httpx.post(
-        url, json={}, headers=authorization(), timeout=TIMEOUT_S, trust_env=is_far(url)
-    )
+    try:
+        reply = httpx.post(
+            url, json={}, headers=authorization(), timeout=TIMEOUT_S, trust_env=is_far(url)
+        )
+    except httpx.HTTPError as error:
+        return _bad("worker", f"{url} does not answer: {error}", _cure_of("prefect_api_url"))
     workers = reply.json() if reply.is_success else []
     online = [worker["name"] for worker in workers if worker["status"] == "ONLINE"]
     detail = f"{len(online)} online in pool {POOL}"

@@ -117,18 +117,25 @@ def _truth(folder: Path) -> list[dict[str, Any]]:
     return [line for line in lines if line["kind"] == "detection"]
 
 
-def test_the_truth_has_one_line_a_detection_and_one_a_reviewer(
+def test_the_truth_has_one_line_a_detection_an_object_and_a_reviewer(
     database: Engine, tmp_path: Path
 ) -> None:
     report = _run(database, PLAN, Files(), tmp_path / "truth.jsonl")
-    ids = {str(row.id) for row in _rows(database, "SELECT id FROM detections")}
+    rows = _rows(database, "SELECT id, ra, dec FROM detections")
+    places = {str(row.id): (float(row.ra), float(row.dec)) for row in rows}
     lines = [json.loads(line) for line in report.truth_path.read_text().splitlines()]
 
-    assert {line["detection_id"] for line in _truth(tmp_path)} == ids
+    assert {line["detection_id"] for line in _truth(tmp_path)} == set(places)
+    assert {line["object"] for line in _truth(tmp_path)} <= {
+        line["object"] for line in lines if line["kind"] == "object"
+    }
     assert sum(line["kind"] == "reviewer" for line in lines) == PLAN.reviewers
     for line in _truth(tmp_path):
         assert line["is_real"] == (line["artifact"] is None)
         assert line["radius_px"] > 0
+        ra, dec = places[line["detection_id"]]
+        assert abs(ra - line["ra"]) * np.cos(np.radians(dec)) * 3600 < 1
+        assert abs(dec - line["dec"]) * 3600 < 1
 
 
 def test_a_detection_keeps_its_latest_review_as_astrid_does(

@@ -1,0 +1,108 @@
+"""From the batches' tables to one table of samples, with every subject accounted for."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from astrid_training.errors import FunnelError
+from astrid_training.packs import read_table
+from astrid_training.records import (
+    BuiltBatch,
+    FunnelRow,
+    Plan,
+    Reject,
+    Selection,
+    count_rejects,
+)
+from astrid_training.store import Store
+
+__all__ = ["Assembled", "assemble", "class_counts", "split_counts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A collection before it is a dataset."""
+
+    samples: pa.Table
+    """One row a kept subject, sorted by sample_key: its label, its place, its pixels, its metrics."""
+    rejects: list[Reject]
+    """Every other subject of the selection, once."""
+    funnel: list[FunnelRow]
+    """Selected, then the drops by step and reason, then kept; the counts add up."""
+    detections: dict[str, str]
+    """sample_key -> detection_id, for kept and dropped alike."""
+
+
+def assemble(
+    store: Store, selection: Selection, plan: Plan, built: Sequence[BuiltBatch]
+) -> Assembled:
+    """Join labels with built samples and account for every subject.
+
+    Raises:
+        FunnelError: if a subject is lost or counted twice.
+    """
+    table = read_table(store, "selections", selection.digest)
+    dropped = table.filter(pc.is_valid(table["reason"]))
+    rejects = [
+        Reject(row["sample_key"], row["step"], row["reason"], row["detail"] or "")
+        for row in dropped.select(["sample_key", "step", "reason", "detail"]).to_pylist()
+    ]
+    rejects += plan.rejects + [reject for batch in built for reject in batch.rejects]
+    samples = _join(table.filter(pc.is_null(table["reason"])), store, built)
+    keys = table["sample_key"].to_pylist()
+    check_funnel(keys, samples["sample_key"].to_pylist(), rejects)
+    funnel = [
+        FunnelRow("fetch_validated_detections", "selected", len(keys)),
+        *count_rejects(rejects),
+        FunnelRow("persist_dataset", "kept", samples.num_rows),
+    ]
+    detections = dict(zip(keys, table["detection_id"].to_pylist(), strict=True))
+    return Assembled(samples, sorted(rejects, key=lambda r: r.sample_key), funnel, detections)
+
+
+def _join(kept: pa.Table, store: Store, built: Sequence[BuiltBatch]) -> pa.Table:
+    kept = kept.drop_columns(["step", "reason", "detail"])
+    tables = [read_table(store, "built", batch.samples) for batch in built if batch.rows]
+    if not tables:
+        return kept.slice(0, 0)
+    pixels = pa.concat_tables(tables)
+    # What was measured on the file wins over what the database says of it.
+    kept = kept.drop_columns(sorted(set(kept.column_names) & set(pixels.column_names) - {"sample_key"}))
+    return kept.join(pixels, "sample_key", join_type="inner").sort_by("sample_key")
+
+
+def check_funnel(selected: Sequence[str], kept: Sequence[str], rejects: Sequence[Reject]) -> None:
+    """Return if every selected subject is kept or rejected, and none is twice.
+
+    Raises:
+        FunnelError: naming the subjects that do not add up.
+    """
+    outcomes = Counter([*kept, *(reject.sample_key for reject in rejects)])
+    lost = sorted(set(selected) - set(outcomes))
+    doubled = sorted(key for key, count in outcomes.items() if count > 1)
+    foreign = sorted(set(outcomes) - set(selected))
+    if lost or doubled or foreign:
+        raise FunnelError(
+            f"{len(selected)} selected, {len(kept)} kept, {len(rejects)} rejected: "
+            f"{len(lost)} lost {lost[:3]}, {len(doubled)} counted twice {doubled[:3]}, "
+            f"{len(foreign)} from elsewhere {foreign[:3]}; this is a bug, please report it"
+        )
+
+
+def split_counts(samples: pa.Table) -> dict[str, int]:
+    """Return samples per split, train, val and test always there."""
+    counts = Counter(samples["split"].to_pylist())
+    return {name: counts[name] for name in ("train", "val", "test", *sorted(set(counts)))}
+
+
+def class_counts(samples: pa.Table) -> dict[str, int]:
+    """Return samples per class, rejected ones under `bogus`."""
+    return dict(sorted(Counter(_classes(samples)).items()))
+
+
+def _classes(samples: pa.Table) -> Iterable[str]:
+    pairs = zip(samples["anomaly_type"].to_pylist(), samples["is_anomaly"].to_pylist(), strict=True)
+    return (name if is_anomaly else "bogus" for name, is_anomaly in pairs)

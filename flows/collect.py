@@ -1,0 +1,74 @@
+"""From validated detections to a published training set."""
+
+from datetime import UTC, datetime
+from getpass import getuser
+from typing import Any, Literal
+
+from prefect import flow
+from prefect.runtime import flow_run
+from prefect.states import Completed, State
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from astrid_training.params import TrainingDataCollectionParams
+from astrid_training.publish import Collected
+from astrid_training.records import BuiltBatch, Plan
+from flows.batches import build_batch
+from flows.parameters import flat_parameters
+from tasks.claims import claim_pending_batches
+from tasks.fetch_validated_detections import fetch_validated_detections
+from tasks.log_lineage import log_lineage
+from tasks.outcome import record_outcome
+from tasks.persist_dataset import persist_dataset
+from tasks.plan_batches import plan_batches
+from tasks.trigger_training import trigger_training
+
+__all__ = ["training_data_collection_flow"]
+
+Trigger = Literal["manual", "schedule", "batch", "cli", "notebook"]
+
+
+@flow(
+    name="training-data-collection",
+    flow_run_name="collect {name}",
+    validate_parameters=False,  # the decorator below checks them, all at once and in plain words
+    task_runner=ThreadPoolTaskRunner(max_workers=2),  # type: ignore[arg-type]  # batches wait on the store
+)
+@flat_parameters(TrainingDataCollectionParams)
+def training_data_collection_flow(
+    params: TrainingDataCollectionParams,
+    trigger: Trigger = "manual",
+    batch: dict[str, Any] | None = None,
+) -> dict[str, Any] | State[Any]:
+    """Collect validated detections into a training set.
+
+    Args:
+        trigger: What started the run; only `batch` takes over pending validation batches.
+        batch: For `batch`: the closed batch as its event tells it (batch_id, closed_at).
+    """
+    as_of = params.as_of or datetime.now(UTC)
+    claimed = []
+    if trigger == "batch":
+        claimed = claim_pending_batches(batch)
+        if not claimed:
+            return Completed(message="Nothing to do: each closed batch is in a dataset")
+        as_of = max(as_of, *(one.closed_at for one in claimed))
+
+    selection = fetch_validated_detections(params, as_of)
+    plan = plan_batches(selection, params)
+    run = Collected(
+        params=params,
+        as_of=as_of,
+        source_digest=plan.source_digest,
+        created_by=getuser(),
+        flow_run_id=str(flow_run.id),
+        batch_ids=[one.batch_id for one in claimed],
+    )
+    dataset = persist_dataset(selection, plan, _build(plan, params), run)
+    mlflow_run_id = log_lineage(dataset)
+    training_run_id = trigger_training(dataset, params) if params.trigger_training else None
+    return record_outcome(dataset, mlflow_run_id, training_run_id)
+
+
+def _build(plan: Plan, params: TrainingDataCollectionParams) -> list[BuiltBatch]:
+    futures = [build_batch.submit(one, params.preprocess, params.mask) for one in plan.batches]
+    return [future.result() for future in futures]

@@ -1,0 +1,48 @@
+"""What the Prefect UI shows of a collection: its funnel, its report, its refusal."""
+
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+
+from astrid_training.publish import Collected, Refusal
+from astrid_training.records import FunnelRow
+from astrid_training.report import write_refusal
+from blocks import places
+
+__all__ = ["funnel_artifact", "refusal_artifact", "report_artifact"]
+
+
+def funnel_artifact(funnel: list[FunnelRow], name: str) -> None:
+    """Show the funnel as a table."""
+    create_table_artifact(
+        key="funnel",
+        table=[asdict(row) for row in funnel],
+        description=f"**{name}**: subjects selected, dropped at each step, kept",
+    )
+
+
+def report_artifact(url: str, name: str) -> None:
+    """Link the HTML report."""
+    create_link_artifact(key="report", link=url, link_text=f"report of {name}")
+
+
+def refusal_artifact(refusal: Refusal, run: Collected) -> None:
+    """Keep the report of a refused collection in the store and show its reasons."""
+    with TemporaryDirectory() as folder:
+        page = write_refusal(
+            run.params.name,
+            refusal.reasons,
+            refusal.funnel,
+            refusal.report.to_dict(),
+            Path(folder) / "refusal.html",
+        )
+        key = f"refusals/{run.flow_run_id}.html"
+        places.store().put(key, page.read_bytes())
+    funnel_artifact(refusal.funnel, run.params.name)
+    reasons = "\n".join(f"- {reason}" for reason in refusal.reasons)
+    create_markdown_artifact(
+        key="refusal",
+        markdown=f"# {run.params.name} was refused\n\n{reasons}\n\nReport: {places.store().url}/{key}",
+    )

@@ -1,0 +1,49 @@
+"""Which closed validation batches this run answers for."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound
+from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
+
+from astrid_training.claims import ClaimedBatch, claim_batches, claimants, receive_batch
+from blocks import places
+
+__all__ = ["claim_pending_batches"]
+
+
+def claim_pending_batches(batch: dict[str, Any] | None) -> list[ClaimedBatch]:
+    """Enter the batch that was announced and claim all that no dataset holds yet.
+
+    A claim of a run that ended without a dataset is void.
+
+    Args:
+        batch: batch_id, and where known closed_at and detection_ids.
+    """
+    engine = places.database()
+    with engine.begin() as connection:
+        if batch is not None:
+            closed_at = batch.get("closed_at")
+            receive_batch(
+                connection,
+                batch["batch_id"],
+                datetime.fromisoformat(closed_at) if closed_at else datetime.now(UTC),
+                batch.get("detection_ids"),
+            )
+        holders = claimants(connection)
+    ended = [holder for holder in holders if _has_ended(holder)]
+    with engine.begin() as connection:
+        claimed = claim_batches(connection, str(flow_run.id), ended)
+    get_run_logger().info("claimed %d validation batches", len(claimed))
+    return claimed
+
+
+def _has_ended(flow_run_id: str) -> bool:
+    with get_client(sync_client=True) as client:
+        try:
+            state = client.read_flow_run(flow_run_id).state  # type: ignore[arg-type]  # a UUID's text
+        except ObjectNotFound:
+            return True
+    return state is not None and state.is_final()

@@ -1,0 +1,32 @@
+"""What a finished collection tells those who wait for it."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from prefect.runtime import flow_run
+
+from astrid_training.records import PublishedDataset
+from blocks import places
+
+__all__ = ["outcome_key", "record_outcome"]
+
+
+def outcome_key(flow_run_id: str) -> str:
+    """Return the object key of a flow run's outcome; it is there once the run has completed."""
+    return f"runs/{flow_run_id}.json"
+
+
+def record_outcome(
+    dataset: PublishedDataset, mlflow_run_id: str, training_run_id: str | None
+) -> dict[str, Any]:
+    """Write the outcome to the store, where any machine can read it, and return it."""
+    outcome = {
+        **asdict(dataset),
+        "flow_run_id": str(flow_run.id),
+        "mlflow_run_id": mlflow_run_id,
+        "training_run_id": training_run_id,
+        "report_url": f"{places.store().url}/reports/{dataset.dataset_id}.html",
+    }
+    places.store().put(outcome_key(str(flow_run.id)), json.dumps(outcome).encode())
+    return outcome

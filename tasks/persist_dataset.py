@@ -1,0 +1,55 @@
+"""Step 6: a dataset, whole or not at all."""
+
+from prefect import task
+from prefect.logging import get_run_logger
+
+from astrid_training.assemble import assemble
+from astrid_training.faults import fault_point
+from astrid_training.publish import Collected, Refusal, publish
+from astrid_training.records import BuiltBatch, Plan, PublishedDataset, Selection
+from blocks import places
+from tasks.artifacts import refusal_artifact
+from tasks.caching import step_options
+
+__all__ = ["persist_dataset"]
+
+
+@task(
+    **step_options(
+        "persist_dataset",
+        version=1,
+        modules=("astrid_training.publish",),
+        within_run=True,  # the ledger and the active versions change with every dataset
+    )
+)
+def persist_dataset(
+    selection: Selection, plan: Plan, built: list[BuiltBatch], run: Collected
+) -> PublishedDataset:
+    """Put the batches together, judge them and publish them in one transaction.
+
+    One task run serves the collection: gates, splits and digests are of the whole.
+
+    Args:
+        selection: what was selected.
+        plan: what was planned, with the subjects that had no files.
+        built: what the batches left.
+        run: who collected, how.
+    """
+    fault_point("persist_dataset", "before")
+    store = places.store()
+    assembled = assemble(store, selection, plan, built)
+    try:
+        dataset = publish(places.database(), store, places.packs(), assembled, run)
+    except Refusal as refusal:
+        refusal_artifact(refusal, run)
+        raise
+    fault_point("persist_dataset", "after")
+    get_run_logger().info(
+        "%s %s: %d samples, quality %.3f%s",
+        dataset.name,
+        dataset.version_id,
+        dataset.total_samples,
+        dataset.quality_score,
+        " (the active version is the same)" if dataset.reused else "",
+    )
+    return dataset

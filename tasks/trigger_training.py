@@ -1,0 +1,64 @@
+"""Step 8: train on what was published, once."""
+
+from typing import Any
+
+from prefect import task
+from prefect.deployments import run_deployment
+from prefect.logging import get_run_logger
+
+from astrid_training.catalogue import attach_training_run, close_training_run, open_training_run
+from astrid_training.digests import digest_value
+from astrid_training.faults import fault_point
+from astrid_training.params import TrainingDataCollectionParams
+from astrid_training.records import PublishedDataset
+from blocks import places
+from tasks.caching import step_options
+
+__all__ = ["TRAINING_DEPLOYMENT", "trigger_training"]
+
+TRAINING_DEPLOYMENT = "train-model/default"
+
+
+@task(
+    **step_options(
+        "trigger_training",
+        version=1,
+        modules=("astrid_training.catalogue",),
+        within_run=True,  # the idempotency key below is what makes it happen once
+    )
+)
+def trigger_training(published: PublishedDataset, params: TrainingDataCollectionParams) -> str:
+    """Open the training's row, start its flow run, and return the row's id.
+
+    The same dataset and training parameters give the same row and the same flow run.
+
+    Args:
+        published: what to train on.
+        params: the collection's parameters, which hold the training's.
+    """
+    fault_point("trigger_training", "before")
+    engine = places.database()
+    training = {"steps": params.training_steps}
+    key = digest_value([published.dataset_id, training])
+    run_id = open_training_run(engine, published.dataset_id, training, key)
+    parameters: dict[str, Any] = {
+        "dataset_id": published.dataset_id,
+        "training_run_id": run_id,
+        **training,
+    }
+    try:
+        started: Any = run_deployment(
+            TRAINING_DEPLOYMENT,
+            parameters=parameters,
+            timeout=0,  # do not wait: training outlives the collection
+            idempotency_key=key,
+            as_subflow=False,
+            _sync=True,
+        )
+    except Exception as error:
+        close_training_run(engine, run_id, error=f"could not be started: {error}")
+        raise
+    attach_training_run(engine, run_id, str(started.id))
+    get_run_logger().info("training run %s is flow run %s", run_id, started.id)
+    fault_point("trigger_training", "after")
+    return run_id
