@@ -292,8 +292,11 @@ def _read_config(home: Path) -> dict[str, dict[str, str]]:
         return {"": {}, "embedded": {}}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidSettingError(f"{path} is not TOML: {error}; correct or remove it") from error
+    except OSError as error:
+        raise InvalidSettingError(f"{path} cannot be read: {error.strerror}") from error
     embedded = document.pop("embedded", {})
-    for name, value in [*document.items(), *embedded.items()]:
+    pairs = embedded.items() if isinstance(embedded, dict) else [("embedded", embedded)]
+    for name, value in [*document.items(), *pairs]:
         if name not in ENVIRONMENT or not isinstance(value, str):
             raise InvalidSettingError(
                 f"{path} has {name} = {value!r}; it takes strings named {', '.join(ENVIRONMENT)}"

@@ -100,11 +100,11 @@ def train_unet(
     with _deterministic(params.seed):
         model = UNet(len(params.channels), params.width)
         history = _optimise(model, splits.train, params, progress)
+        measured = {name: _measure(model, getattr(splits, name), params) for name in ("val", "test")}
     tail = history[-max(1, len(history) // 10) :]
     metrics = {"train_loss": sum(tail) / len(tail)}
-    for name, split in (("val", splits.val), ("test", splits.test)):
-        measured = _measure(model, split, params)
-        metrics |= {f"{name}_{metric}": value for metric, value in measured.items()}
+    for split, values in measured.items():
+        metrics |= {f"{split}_{metric}": value for metric, value in values.items()}
     state, metadata = _save(model, splits, params, metrics, checkpoint_dir)
     return TrainingResult(metrics, history, state, metadata)
 

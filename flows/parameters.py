@@ -98,7 +98,7 @@ def _docstring(doc: str, whole: type[BaseModel]) -> str:
     """Return `doc` with an `Args:` section for all parameters: Prefect's form shows its lines."""
     told = parameter_docstrings(doc)
     lines = [
-        f"    {name}: {field.description or told.get(name, '')}"
+        f"    {name}: {' '.join((field.description or told.get(name, '')).split())}"
         for name, field in whole.model_fields.items()
     ]
     section = "\n".join(["\n\nArgs:", *lines, ""])

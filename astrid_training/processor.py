@@ -1,0 +1,210 @@
+"""Survey frames to network inputs: the one function that training and inference share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrid_training import background, cosmic_rays, scaling
+from astrid_training.background import BackgroundMesh
+from astrid_training.digests import digest_value
+from astrid_training.errors import ParityError
+from astrid_training.params import PreprocessSpec
+from astrid_training.stamps import (
+    ROLES,
+    Flag,
+    Stamp,
+    StampRefusedError,
+    Stamps,
+    central,
+    centre_pixel,
+    overlap,
+)
+from astrid_training.surveys.frames import Frame
+
+__all__ = [
+    "ALGORITHMS",
+    "AstronomicalImageProcessor",
+    "ExposureFrames",
+    "check_parity",
+    "fingerprint",
+]
+
+ALGORITHMS: Mapping[str, int] = {
+    "cut": 1,
+    "missing": 1,
+    "cosmic_rays": cosmic_rays.ALGORITHM,
+    "background": background.ALGORITHM,
+    "scale": scaling.ALGORITHM,
+    "fill": 1,
+}
+"""Version of each step; any change of what a step computes raises its number."""
+LEAST_VALUES = 16  # fewer have no noise to speak of
+LEAST_ON_IMAGE = 0.8
+SATURATED_FROM = 0.95
+DIFFERENCE = ROLES.index("difference")
+
+Floats = NDArray[np.float64]
+Pixels = NDArray[np.intp]
+
+
+def fingerprint(spec: PreprocessSpec) -> str:
+    """Return what names this preprocessing: 64 hex digits over the spec and every algorithm."""
+    return digest_value({"spec": spec.model_dump(mode="json"), "algorithms": dict(ALGORITHMS)})
+
+
+def check_parity(expected: str, got: str) -> None:
+    """Return if two preprocessing fingerprints are one.
+
+    Raises:
+        ParityError: if they differ.
+    """
+    if expected != got:
+        raise ParityError(expected, got)
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureFrames:
+    """The images of one exposure. Each may lie on a pixel grid of its own."""
+
+    science: Frame
+    reference: Frame | None = None
+    difference: Frame | None = None
+
+    @property
+    def primary(self) -> Frame:
+        """The image whose pixels positions refer to: the difference, else science."""
+        return self.difference or self.science
+
+    def role(self, name: str) -> Frame | None:
+        """Return the image that plays this role, if there is one."""
+        frame: Frame | None = getattr(self, name)
+        return frame
+
+    def centres(self, name: str, x: Pixels, y: Pixels) -> tuple[Pixels, Pixels]:
+        """Return which pixels of an image lie under pixels of the primary one, 0-based.
+
+        Without a WCS, images of one shape are taken to share their grid; others are not placed.
+        """
+        frame, primary = self.role(name), self.primary
+        if frame is None or frame is primary or _same_grid(frame, primary):
+            return x, y
+        if frame.wcs is None or primary.wcs is None:
+            nowhere = centre_pixel(np.full(len(x), np.nan))
+            return nowhere, nowhere
+        sky = primary.wcs.all_pix2world(x, y, 0)
+        other_x, other_y = frame.wcs.all_world2pix(*sky, 0, quiet=True)
+        return centre_pixel(other_x), centre_pixel(other_y)
+
+
+class AstronomicalImageProcessor:
+    """Cuts, cleans and scales stamps as its spec says. Pure: equal inputs give equal bits."""
+
+    def __init__(self, spec: PreprocessSpec | None = None) -> None:
+        self.spec = spec or PreprocessSpec()
+        self.fingerprint = fingerprint(self.spec)
+        """Names this preprocessing; see `fingerprint`."""
+
+    def apply(
+        self, frames: ExposureFrames, x: float, y: float, fwhm_px: float | None = None
+    ) -> Stamp:
+        """Return the stamp whose pixel `padded_size // 2` holds (x, y).
+
+        Args:
+            frames: the exposure.
+            x: 0-based column in the difference image, in science where there is none.
+            y: 0-based row.
+            fwhm_px: of the PSF; needed to look for cosmic rays.
+
+        Raises:
+            StampRefusedError: if the position or the pixels allow no stamp.
+        """
+        return Stamp.only(self.apply_many(frames, np.array([x]), np.array([y]), fwhm_px))
+
+    def apply_many(
+        self, frames: ExposureFrames, x: Floats, y: Floats, fwhm_px: float | None = None
+    ) -> Stamps:
+        """Return one stamp per position, each with the bits that `apply` gives.
+
+        Args:
+            frames: the exposure.
+            x: (n,) 0-based columns in the difference image, in science where there is none.
+            y: (n,) 0-based rows.
+            fwhm_px: of the PSF; needed to look for cosmic rays.
+        """
+        column, row = centre_pixel(x), centre_pixel(y)
+        raw, values, noise = self._cut(frames, column, row)
+        levels, scales = self._scale(frames, values)
+        flags = self._flag(frames, raw, values, column, row)
+        problems = self._problems(frames, flags, scales, column, row)
+        looked = self._flag_cosmic_rays(frames, flags, column, row, fwhm_px)
+        half = self.spec.padded_size // 2
+        stored = [ROLES.index(channel) for channel in self.spec.channels]
+        pixels = np.nan_to_num(values[:, stored], nan=0.0).astype(np.float32)
+        return Stamps(
+            pixels, flags, raw, levels, scales, noise, column - half, row - half, problems, looked
+        )
+
+    def _cut(
+        self, frames: ExposureFrames, column: Pixels, row: Pixels
+    ) -> tuple[NDArray[np.float32], Floats, Floats]:
+        """Return native values, the same without their sky, and the noise of the sky."""
+        count, size = len(column), self.spec.padded_size
+        raw = np.full((count, len(ROLES), size, size), np.nan, np.float32)
+        values = np.full(raw.shape, np.nan)
+        noise = np.full(count, np.nan)
+        for channel, role in enumerate(ROLES):
+            frame = frames.role(role)
+            if frame is None:
+                continue
+            at_x, at_y = frames.centres(role, column, row)
+            mesh = self._mesh(frame) if role != "difference" else None
+            for index, (x, y) in enumerate(zip(at_x.tolist(), at_y.tolist(), strict=True)):
+                place = overlap(x - size // 2, y - size // 2, size, frame.shape)
+                if place is None:
+                    continue
+                window = frame.window(place.rows, place.columns, self.spec.missing_above)
+                raw[index, channel][place.inside] = window
+                level = mesh.at(place.rows, place.columns) if mesh else 0.0
+                values[index, channel][place.inside] = window - level
+                on_frame = 0 <= y < frame.shape[0] and 0 <= x < frame.shape[1]
+                if mesh and role == "science" and on_frame:
+                    noise[index] = mesh.rms(y, x)
+        return raw, values, noise
+
+    def _mesh(self, frame: Frame) -> BackgroundMesh | None:
+        if self.spec.background != "mesh" or frame.kind == "stamp":
+            return None
+        key = ("background", self.spec.cell_px, self.spec.missing_above)
+        if key not in frame.caches:
+            frame.caches[key] = BackgroundMesh(frame, self.spec.cell_px, self.spec.missing_above)
+        mesh: BackgroundMesh = frame.caches[key]
+        return mesh
+
+    def _scale(self, frames: ExposureFrames, values: Floats) -> tuple[Floats, Floats]:
+        """Scale `values` (n, role, y, x) in place; return levels and noise, NaN where unusable."""
+        rows, columns = central(self.spec.margin, self.spec.stamp_size)
+        levels = np.full(values.shape[:2], np.nan)
+        scales = np.full(values.shape[:2], np.nan)
+        for channel, role in enumerate(ROLES):
+            if frames.role(role) is None:
+                continue
+            centre = values[:, channel, rows, columns].reshape(len(values), -1)
+            level, noise, count = scaling.measure_noise(centre)
+            if role == "difference":
+                level[:] = 0
+            elif self.spec.background == "median":
+                values[:, channel] -= level[:, None, None]
+                centre -= level[:, None]
+                level[:] = 0
+            usable = (count >= LEAST_VALUES) & (noise > 0)
+            values[~usable, channel] = np.nan
+            levels[usable, channel], scales[usable, channel] = level[usable], noise[usable]
+            scaled = values[usable, channel]
+            scaling.scale_in_place(
+                scaled, centre[usable], level[usable], noise[usable], self.spec
+            )
+            values[usable, channel] = scaled
+        return levels, scales

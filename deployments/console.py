@@ -1,0 +1,68 @@
+"""What every command shares: one JSON document or lines for people, and one sentence on failure."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from astrid_training.settings import Settings, SettingsError, apply_environment, resolve
+
+__all__ = ["FAILED", "USAGE", "Json", "fail", "print_json", "ready", "reported", "say"]
+
+FAILED, USAGE = 1, 2
+"""Exit codes: refused or failed with a reason; asked for in a way that makes no sense."""
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
+
+_people = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(line: str) -> None:
+    """Tell people something: on stderr, so that stdout stays for machines."""
+    _people.print(line, markup=False)
+
+
+def print_json(document: object) -> None:
+    """Write one JSON document to stdout."""
+    sys.stdout.write(json.dumps(document, indent=2, default=str) + "\n")
+
+
+def fail(message: str, code: int = FAILED, *, as_json: bool = False, **facts: Any) -> NoReturn:  # noqa: ANN401 - any JSON value
+    """End the command with one sentence, and with a JSON document where that was asked for."""
+    if as_json:
+        print_json({"error": message, **facts})
+    say(f"error: {message}")
+    raise typer.Exit(code)
+
+
+@contextmanager
+def reported(*, as_json: bool = False) -> Iterator[None]:
+    """Turn the failures that people can cure into one sentence and exit code 1.
+
+    A failure of any other kind is a bug and keeps its traceback.
+    """
+    try:
+        yield
+    except (OSError, LookupError, ValueError, RuntimeError) as error:
+        if isinstance(error, typer.Exit):
+            raise
+        fail(_sentence(error), as_json=as_json)
+
+
+def ready(*, as_json: bool = False) -> Settings:
+    """Return the settings after making them this process's environment."""
+    try:
+        settings = resolve()
+    except SettingsError as error:
+        fail(_sentence(error), USAGE, as_json=as_json)
+    apply_environment(settings)
+    return settings
+
+
+def _sentence(error: Exception) -> str:
+    text = " ".join(str(error.args[0] if isinstance(error, KeyError) else error).split())
+    return text or type(error).__name__
