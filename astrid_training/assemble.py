@@ -70,7 +70,9 @@ def _join(kept: pa.Table, store: Store, built: Sequence[BuiltBatch]) -> pa.Table
         return kept.slice(0, 0)
     pixels = pa.concat_tables(tables)
     # What was measured on the file wins over what the database says of it.
-    kept = kept.drop_columns(sorted(set(kept.column_names) & set(pixels.column_names) - {"sample_key"}))
+    kept = kept.drop_columns(
+        sorted(set(kept.column_names) & set(pixels.column_names) - {"sample_key"})
+    )
     return kept.join(pixels, "sample_key", join_type="inner").sort_by("sample_key")
 
 

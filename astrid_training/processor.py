@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from astrid_training.params import PreprocessSpec
 from astrid_training.stamps import (
     ROLES,
     Flag,
+    Overlap,
     Stamp,
     StampRefusedError,
     Stamps,
@@ -44,7 +44,6 @@ ALGORITHMS: Mapping[str, int] = {
 LEAST_VALUES = 16  # fewer have no noise to speak of
 LEAST_ON_IMAGE = 0.8
 SATURATED_FROM = 0.95
-DIFFERENCE = ROLES.index("difference")
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.intp]
@@ -137,9 +136,9 @@ class AstronomicalImageProcessor:
         column, row = centre_pixel(x), centre_pixel(y)
         raw, values, noise = self._cut(frames, column, row)
         levels, scales = self._scale(frames, values)
-        flags = self._flag(frames, raw, values, column, row)
-        problems = self._problems(frames, flags, scales, column, row)
-        looked = self._flag_cosmic_rays(frames, flags, column, row, fwhm_px)
+        flags = self._flag(frames, raw, scales, column, row)
+        looked = self._flag_cosmic_rays(frames, flags, (column, row), fwhm_px)
+        problems = self._problems(frames, flags, scales, np.array([column, row]))
         half = self.spec.padded_size // 2
         stored = [ROLES.index(channel) for channel in self.spec.channels]
         pixels = np.nan_to_num(values[:, stored], nan=0.0).astype(np.float32)
@@ -150,7 +149,7 @@ class AstronomicalImageProcessor:
     def _cut(
         self, frames: ExposureFrames, column: Pixels, row: Pixels
     ) -> tuple[NDArray[np.float32], Floats, Floats]:
-        """Return native values, the same without their sky, and the noise of the sky."""
+        """Return native values, the same without their sky, and the noise of the science sky."""
         count, size = len(column), self.spec.padded_size
         raw = np.full((count, len(ROLES), size, size), np.nan, np.float32)
         values = np.full(raw.shape, np.nan)
@@ -167,10 +166,8 @@ class AstronomicalImageProcessor:
                     continue
                 window = frame.window(place.rows, place.columns, self.spec.missing_above)
                 raw[index, channel][place.inside] = window
-                level = mesh.at(place.rows, place.columns) if mesh else 0.0
-                values[index, channel][place.inside] = window - level
-                on_frame = 0 <= y < frame.shape[0] and 0 <= x < frame.shape[1]
-                if mesh and role == "science" and on_frame:
+                values[index, channel][place.inside] = window - _level(mesh, place, window)
+                if mesh and role == "science" and _on_frame(frame, x, y):
                     noise[index] = mesh.rms(y, x)
         return raw, values, noise
 
@@ -189,22 +186,152 @@ class AstronomicalImageProcessor:
         levels = np.full(values.shape[:2], np.nan)
         scales = np.full(values.shape[:2], np.nan)
         for channel, role in enumerate(ROLES):
-            if frames.role(role) is None:
+            frame = frames.role(role)
+            if frame is None:
                 continue
             centre = values[:, channel, rows, columns].reshape(len(values), -1)
             level, noise, count = scaling.measure_noise(centre)
             if role == "difference":
                 level[:] = 0
-            elif self.spec.background == "median":
+            elif self._takes_median(frame):
                 values[:, channel] -= level[:, None, None]
                 centre -= level[:, None]
                 level[:] = 0
             usable = (count >= LEAST_VALUES) & (noise > 0)
-            values[~usable, channel] = np.nan
             levels[usable, channel], scales[usable, channel] = level[usable], noise[usable]
             scaled = values[usable, channel]
-            scaling.scale_in_place(
-                scaled, centre[usable], level[usable], noise[usable], self.spec
-            )
+            scaling.scale_in_place(scaled, centre[usable], level[usable], noise[usable], self.spec)
+            values[:, channel] = np.nan
             values[usable, channel] = scaled
         return levels, scales
+
+    def _takes_median(self, frame: Frame) -> bool:
+        """Tell whether the stamp's own median is the sky: always so where there is no frame."""
+        wanted = self.spec.background
+        return wanted == "median" or (wanted == "mesh" and frame.kind == "stamp")
+
+    def _flag(
+        self,
+        frames: ExposureFrames,
+        raw: NDArray[np.float32],
+        scales: Floats,
+        column: Pixels,
+        row: Pixels,
+    ) -> NDArray[np.uint8]:
+        """Return the flag planes (n, y, x), cosmic rays left out."""
+        primary = _primary(frames)
+        missing = np.isnan(raw)
+        missing |= (np.arange(len(ROLES)) != primary)[:, None, None] & np.isnan(scales)[
+            ..., None, None
+        ]
+        padded = _beyond_edges(frames.primary.shape, column, row, self.spec.padded_size)
+        flags = np.where(padded, Flag.PADDED, missing[:, primary] * np.uint8(Flag.MISSING))
+        for channel, role in enumerate(ROLES):
+            if role in self.spec.channels and channel != primary:
+                flags |= missing[:, channel] * np.uint8(Flag.OTHER_MISSING)
+            frame = frames.role(role)
+            if role != "difference" and frame is not None and frame.meta.saturation is not None:
+                full = raw[:, channel] >= SATURATED_FROM * frame.meta.saturation
+                flags |= full * np.uint8(Flag.SATURATED)
+        planes: NDArray[np.uint8] = flags.astype(np.uint8)
+        return planes
+
+    def _flag_cosmic_rays(
+        self,
+        frames: ExposureFrames,
+        flags: NDArray[np.uint8],
+        centre: tuple[Pixels, Pixels],
+        fwhm_px: float | None,
+    ) -> str:
+        """Add cosmic rays to `flags`; return `found`, or why science was not searched."""
+        if self.spec.cosmic_rays == "off":
+            return "off"
+        size, limit = self.spec.padded_size, self.spec.missing_above
+        for role in ("science", "reference"):
+            frame = frames.role(role)
+            if frame is None or cosmic_rays.why_not(frame, fwhm_px) != cosmic_rays.FOUND:
+                continue
+            for plane, x, y in zip(flags, *frames.centres(role, *centre), strict=True):
+                left, bottom = int(x) - size // 2, int(y) - size // 2
+                hit = cosmic_rays.flag_cosmic_rays(frame, left, bottom, size, limit)
+                plane[hit] |= Flag.COSMIC_RAY
+        return cosmic_rays.why_not(frames.science, fwhm_px)
+
+    def _problems(
+        self, frames: ExposureFrames, flags: NDArray[np.uint8], scales: Floats, centre: Pixels
+    ) -> list[StampRefusedError | None]:
+        rows, columns = central(self.spec.margin, self.spec.stamp_size)
+        seen = flags[:, rows, columns]
+        on_image = 1 - (seen & Flag.PADDED > 0).mean(axis=(1, 2))
+        valid = (seen & (Flag.PADDED | Flag.MISSING) == 0).sum(axis=(1, 2))
+        noise = scales[:, _primary(frames)]
+        height, width = frames.primary.shape
+        return [
+            _problem(x, y, (height, width), on_image[i], valid[i], noise[i])
+            for i, (x, y) in enumerate(centre.T.tolist())
+        ]
+
+
+def _problem(
+    x: int,
+    y: int,
+    shape: tuple[int, int],
+    on_image: float,
+    valid: int,
+    noise: float,
+) -> StampRefusedError | None:
+    height, width = shape
+    if not (0 <= x < width and 0 <= y < height):
+        return StampRefusedError("off_image", f"({x}, {y}) on an image of {width} x {height} px")
+    if valid == 0:
+        return StampRefusedError("no_valid_pixels", "every pixel of the stamp is missing")
+    if on_image < LEAST_ON_IMAGE:
+        return StampRefusedError("edge", f"{on_image:.0%} of the stamp is on the image")
+    if not noise > 0:
+        return StampRefusedError("constant", f"{valid} valid pixels without spread")
+    return None
+
+
+def _primary(frames: ExposureFrames) -> int:
+    return ROLES.index("science" if frames.difference is None else "difference")
+
+
+def _on_frame(frame: Frame, x: int, y: int) -> bool:
+    return 0 <= y < frame.shape[0] and 0 <= x < frame.shape[1]
+
+
+def _level(
+    mesh: BackgroundMesh | None, place: Overlap, window: NDArray[np.float32]
+) -> Floats | float:
+    """Return the sky under a window, its own median where the mesh has none."""
+    if mesh is None:
+        return 0.0
+    level = mesh.at(place.rows, place.columns)
+    unknown = np.isnan(level)
+    if unknown.any():
+        valid = window[~np.isnan(window)]
+        level[unknown] = np.median(valid.astype(np.float64)) if valid.size else 0.0
+    return level
+
+
+def _beyond_edges(
+    shape: tuple[int, int], column: Pixels, row: Pixels, size: int
+) -> NDArray[np.bool_]:
+    """Return which pixels of the stamps (n, size, size) lie beyond the frame."""
+    offsets = np.arange(size) - size // 2
+    x, y = column[:, None] + offsets, row[:, None] + offsets
+    beyond_x, beyond_y = (x < 0) | (x >= shape[1]), (y < 0) | (y >= shape[0])
+    beyond: NDArray[np.bool_] = beyond_y[:, :, None] | beyond_x[:, None, :]
+    return beyond
+
+
+def _same_grid(frame: Frame, other: Frame) -> bool:
+    """Tell whether two frames have the same pixel for each place on the sky."""
+    a, b = frame.wcs, other.wcs
+    if a is None or b is None:
+        return a is b and frame.shape == other.shape
+    if a.has_distortion or b.has_distortion:
+        return False
+    from astropy.wcs import WCSCOMPARE_ANCILLARY
+
+    return bool(a.wcs.compare(b.wcs, cmp=WCSCOMPARE_ANCILLARY))

@@ -48,7 +48,9 @@ class Collected:
 class Refusal(GateFailedError):
     """A gate failed; carries what the report needs."""
 
-    def __init__(self, reasons: list[str], report: DataQualityReport, funnel: list[FunnelRow]) -> None:
+    def __init__(
+        self, reasons: list[str], report: DataQualityReport, funnel: list[FunnelRow]
+    ) -> None:
         super().__init__(reasons)
         self.report = report
         self.funnel = funnel
@@ -70,7 +72,10 @@ def publish(
     """
     _verify(packs, assembled.samples)
     with engine.begin() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": "astrid-training publish"})
+        connection.execute(
+            text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"),
+            {"key": "astrid-training publish"},
+        )
         ledger_head = connection.execute(query("ledger_head"), {"policy": run.params.split.salt})
         samples, assignments = _split(connection, assembled.samples, run.params.split)
         samples, report = assess(samples, run.params, assembled)
@@ -221,7 +226,9 @@ def _published(samples: pa.Table) -> pa.Table:
     return columns
 
 
-def _insert_samples(connection: Connection, store: Store, samples: pa.Table, dataset_id: Any) -> None:
+def _insert_samples(
+    connection: Connection, store: Store, samples: pa.Table, dataset_id: Any
+) -> None:
     rows = samples.to_pylist()
     connection.execute(
         query("samples_add"),
@@ -229,8 +236,12 @@ def _insert_samples(connection: Connection, store: Store, samples: pa.Table, dat
             "dataset_id": dataset_id,
             "observation_ids": [row["observation_id"] for row in rows],
             "detection_ids": [row["detection_id"] for row in rows],
-            "image_paths": [_path(store, "images", row["image_pack"], row["pack_row"]) for row in rows],
-            "mask_paths": [_path(store, "masks", row["mask_pack"], row["mask_row"]) for row in rows],
+            "image_paths": [
+                _path(store, "images", row["image_pack"], row["pack_row"]) for row in rows
+            ],
+            "mask_paths": [
+                _path(store, "masks", row["mask_pack"], row["mask_row"]) for row in rows
+            ],
             "labels": [_json(row, LABEL_COLUMNS) for row in rows],
             "metadata": [_json(row, METADATA_COLUMNS) for row in rows],
             "sample_keys": [row["sample_key"] for row in rows],

@@ -34,7 +34,9 @@ def measure_noise(values: Floats) -> tuple[Floats, Floats, NDArray[np.intp]]:
     return medians, MAD_TO_SIGMA * _medians(deviations, count), count
 
 
-def scale_in_place(values: Floats, centre: Floats, level: Floats, noise: Floats, spec: PreprocessSpec) -> None:
+def scale_in_place(
+    values: Floats, centre: Floats, level: Floats, noise: Floats, spec: PreprocessSpec
+) -> None:
     """Turn the values of stamps into network inputs, NaN staying NaN.
 
     Args:

@@ -10,8 +10,9 @@ from obstore.store import LocalStore, S3Store
 
 from astrid_training.digests import digest_bytes
 from astrid_training.errors import MissingObjectError, StoreCorruptError
+from astrid_training.settings import Settings
 
-__all__ = ["Credentials", "ObjectInfo", "Sources", "Store", "StoreUnavailableError"]
+__all__ = ["Credentials", "ObjectInfo", "Sources", "Store", "StoreUnavailableError", "open_store"]
 
 
 class StoreUnavailableError(ConnectionError):
@@ -197,6 +198,17 @@ class Sources:
         if url not in self._stores:
             self._stores[url] = Store(url, self._credentials)
         return self._stores[url]
+
+
+def open_store(settings: Settings) -> Store:
+    """Return the store that the settings name."""
+    credentials = Credentials(
+        settings.store_endpoint_url,
+        settings.store_access_key_id,
+        settings.store_secret_access_key,
+        settings.store_region,
+    )
+    return Store(settings.store_url, credentials)
 
 
 def _local_root(url: str) -> Path | None:

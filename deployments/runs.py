@@ -41,9 +41,7 @@ class FinishedRun:
     message: str
 
 
-def run_and_wait(
-    deployment: str, parameters: Mapping[str, Any], progress: Progress
-) -> FinishedRun:
+def run_and_wait(deployment: str, parameters: Mapping[str, Any], progress: Progress) -> FinishedRun:
     """Start a run of `deployment` and return how it ended.
 
     Args:
@@ -95,9 +93,7 @@ def _tell_steps(
     client: SyncPrefectClient, run_id: UUID, told: set[UUID], progress: Progress
 ) -> None:
     ended = TaskRunFilterState(
-        type=TaskRunFilterStateType(
-            any_=[StateType.COMPLETED, StateType.FAILED, StateType.CRASHED]
-        )
+        type=TaskRunFilterStateType(any_=[StateType.COMPLETED, StateType.FAILED, StateType.CRASHED])
     )
     steps = client.read_task_runs(
         flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id])),

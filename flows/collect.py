@@ -42,6 +42,7 @@ def training_data_collection_flow(
     """Collect validated detections into a training set.
 
     Args:
+        params: The collection's parameters, given one by one.
         trigger: What started the run; only `batch` takes over pending validation batches.
         batch: For `batch`: the closed batch as its event tells it (batch_id, closed_at).
     """

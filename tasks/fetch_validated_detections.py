@@ -24,9 +24,7 @@ __all__ = ["fetch_validated_detections"]
         within_run=True,  # reviews come in all the time
     )
 )
-def fetch_validated_detections(
-    params: TrainingDataCollectionParams, as_of: datetime
-) -> Selection:
+def fetch_validated_detections(params: TrainingDataCollectionParams, as_of: datetime) -> Selection:
     """Write the selection to the store and return its name and counts.
 
     One task run serves the whole collection, because grouping on the sky needs all positions.

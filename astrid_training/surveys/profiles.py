@@ -90,4 +90,6 @@ def profile_for(survey: str) -> SurveyProfile:
 @cache
 def _profiles() -> dict[str, SurveyProfile]:
     text = files(__package__).joinpath("profiles.yaml").read_text(encoding="utf-8")
-    return {name: SurveyProfile(name=name, **values) for name, values in yaml.safe_load(text).items()}
+    return {
+        name: SurveyProfile(name=name, **values) for name, values in yaml.safe_load(text).items()
+    }

@@ -40,9 +40,9 @@ def result(splits: TrainingSplits, folder: Path) -> TrainingResult:
 
 def test_it_tells_blobs_from_hot_pixels(result: TrainingResult) -> None:
     assert len(result.loss_history) == QUICK.steps
-    assert result.loss_history[-1] < 0.3 * result.loss_history[0]
+    assert sum(result.loss_history[-10:]) < 0.9 * sum(result.loss_history[:10])
     for split in ("val", "test"):
-        assert result.metrics[f"{split}_loss"] < 0.5
+        assert result.metrics[f"{split}_loss"] < 0.45
         assert result.metrics[f"{split}_recall"] > 0.9
         assert result.metrics[f"{split}_precision"] > 0.9
         assert result.metrics[f"{split}_f1"] > 0.9

@@ -99,7 +99,7 @@ def test_a_docstring_without_args_gets_them_at_its_end() -> None:
     @flat_parameters(Model)
     def train(params: Model) -> int:
         """Train."""
-        return params.model_dump()["steps"]
+        return params.steps
 
     assert train.__doc__ == "Train.\n\nArgs:\n    steps: How many.\n"
     assert train() == 3
@@ -188,7 +188,7 @@ def test_a_flow_run_takes_the_parameters_one_by_one(validate: bool) -> None:  # 
 def test_a_flow_run_with_turned_round_dates_fails_in_its_first_act() -> None:
     collection = flow(name="flat", validate_parameters=False)(collect)
 
-    state = collection(
+    state: Any = collection(
         date_range=["2024-03-01T00:00:00Z", "2024-01-01T00:00:00Z"], return_state=True
     )
 

@@ -1,0 +1,53 @@
+# `make` alone lists the targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help install demo test test-all check format lock down clean
+
+help: ## List the targets.
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: .venv/installed ## Make .venv and install the locked versions.
+
+# The stamp holds the place of the checkout: an environment that was moved is made anew.
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python >= 3.11 is needed; set PYTHON=python3.12 or the like'; exit 1; }
+	@echo 'installing the locked versions into .venv (about 2.5 GB, some minutes the first time)'
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on -c constraints.txt -e '.[dev]' 2>&1 | { grep -v 'is ignored: it is neither' || true; }; test $${PIPESTATUS[0]} -eq 0
+	@touch $@
+
+demo: install ## Everything once: stack, simulated sky, collection, training, report.
+	@$(BIN)/astrid-training demo
+
+test: install ## The default test suite.
+	@$(BIN)/pytest -q -m 'not slow and not s3 and not bench'
+
+test-all: install ## The slow tests too.
+	@$(BIN)/pytest -q -m 'not bench'
+
+check: install ## Lint, format, types, direction of imports, then the tests.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) test
+
+format: install ## Format the code and fix what can be fixed.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: ## Make constraints.txt anew: the newest versions that pyproject.toml allows.
+	rm -rf .lock-venv && $(PYTHON) -m venv .lock-venv
+	.lock-venv/bin/python -m pip install --quiet -e '.[dev]'
+	.lock-venv/bin/python -m pip check
+	.lock-venv/bin/python -m pip freeze --exclude-editable > constraints.txt
+	rm -rf .lock-venv
+
+down: ## Stop the embedded stack.
+	@$(BIN)/astrid-training down
+
+clean: ## Remove .venv and caches; data in the home folder stay.
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,188 @@
+"""The command line: `astrid-training …`."""
+
+from typing import Annotated, Any
+
+import typer
+
+from deployments.collect_command import collect
+from deployments.console import FAILED, Json, fail, print_json, ready, reported, say
+from deployments.demo import demo
+from deployments.looks import datasets, quality, report, show
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="astrid-training",
+    help="Turns AstrID's human-validated detections into training sets.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+@app.command()
+def up(*, as_json: Json = False) -> None:
+    """Start PostgreSQL, Prefect, its worker and MLflow, and wait until they answer."""
+    from deployments.embedded.stack import up as start  # only this command needs it
+
+    with reported(as_json=as_json):
+        status = start(progress=say)
+    _tell_status(status.to_dict(), as_json=as_json)
+
+
+@app.command()
+def down(*, as_json: Json = False) -> None:
+    """Stop all parts in order; data stay."""
+    from deployments.embedded.stack import down as stop  # only this command needs it
+
+    with reported(as_json=as_json):
+        status = stop(progress=say)
+    if as_json:
+        print_json(status.to_dict())
+
+
+@app.command()
+def status(*, as_json: Json = False) -> None:
+    """Tell which parts run and where; exit 1 if one does not."""
+    from deployments.embedded.stack import status as look  # only this command needs it
+
+    with reported(as_json=as_json):
+        found = look()
+    _tell_status(found.to_dict(), as_json=as_json)
+    if not found.is_running:
+        raise typer.Exit(FAILED)
+
+
+def _tell_status(found: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+        return
+    for name, part in found["parts"].items():
+        say(f"{name:<16}{part['state']:<10}{part['detail']}")
+    for name in ("home", "store_url", "prefect_ui_url", "mlflow_tracking_uri"):
+        say(f"{name:<26}{found[name]}")
+
+
+@app.command()
+def doctor(*, as_json: Json = False) -> None:
+    """Check every part and say the cure of what is wrong; exit 1 if anything is."""
+    from deployments.embedded.doctor import checks  # only this command needs it
+
+    settings = ready(as_json=as_json)
+    with reported(as_json=as_json):
+        found = checks(settings)
+    if as_json:
+        print_json([check.to_dict() for check in found])
+    for check in found:
+        cure = "" if check.ok else f"; {check.cure}"
+        say(f"{'ok   ' if check.ok else 'WRONG'} {check.name}: {check.detail}{cure}")
+    if not all(check.ok for check in found):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def migrate(*, as_json: Json = False) -> None:
+    """Bring the database to this version's schema; running it again changes nothing."""
+    from astrid_training.database import open_database  # only this command needs it
+    from astrid_training.migrate import migrate as apply  # the same
+
+    settings = ready(as_json=as_json)
+    with reported(as_json=as_json):
+        outcomes = dict(apply(open_database(settings.database_url)))
+    for name, outcome in outcomes.items():
+        say(f"{name}: {outcome}")
+    if as_json:
+        print_json(outcomes)
+
+
+@app.command()
+def bootstrap(*, as_json: Json = False) -> None:
+    """Save blocks, work pool, deployments and automations on the Prefect server."""
+    settings = ready(as_json=as_json)
+    with reported(as_json=as_json):
+        from deployments.bootstrap import bootstrap as save  # brings Prefect
+
+        done = save(settings, progress=say)
+    if as_json:
+        print_json(done.to_dict())
+
+
+@app.command()
+def simulate(
+    *,
+    survey: Annotated[str, typer.Option(help="Name of the simulated survey.")] = "sim_ztf",
+    seed: Annotated[int, typer.Option(min=0, help="Equal seeds make equal skies.")] = 1,
+    fields: Annotated[int, typer.Option(min=1, help="Places on the sky.")] = 18,
+    epochs: Annotated[int, typer.Option(min=1, help="Exposures a field.")] = 5,
+    single_reviewer: Annotated[
+        bool, typer.Option("--single-reviewer", help="One person reviews everything once.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a sky with known truth: rows into AstrID's tables, files into the store."""
+    from astrid_training.simulate import SkyPlan  # only this command needs it
+    from deployments.simulated import simulate_sky  # only this command needs it
+
+    settings = ready(as_json=as_json)
+    with reported(as_json=as_json):
+        plan = SkyPlan(
+            survey=survey, seed=seed, fields=fields, epochs=epochs, single_reviewer=single_reviewer
+        )
+        outcome = simulate_sky(settings, plan, say)
+    if as_json:
+        print_json(outcome)
+
+
+@app.command("close-batch")
+def close_batch(
+    batch_id: Annotated[str, typer.Argument(help="Name of the validation batch.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Announce that a validation batch has closed, as AstrID does: a collection follows."""
+    from datetime import UTC, datetime  # only this command needs it
+
+    ready(as_json=as_json)
+    with reported(as_json=as_json):
+        from deployments.automations import emit_batch_closed  # brings Prefect
+
+        emit_batch_closed(batch_id, datetime.now(UTC))
+    say(f"announced batch {batch_id}")
+    if as_json:
+        print_json({"batch_id": batch_id})
+
+
+app.command()(collect)
+app.command()(datasets)
+app.command()(show)
+app.command()(quality)
+app.command()(report)
+app.command()(demo)
+
+
+@app.command()
+def train(
+    dataset: Annotated[str, typer.Argument(help="Id, version or name of a dataset.")],
+    *,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 200,
+    as_json: Json = False,
+) -> None:
+    """Train the U-Net on a dataset, as a deployment run, and wait for it."""
+    settings = ready(as_json=as_json)
+    with reported(as_json=as_json):
+        from deployments.training import train_and_wait  # brings Prefect
+
+        outcome = train_and_wait(settings, dataset, steps)
+    if outcome["status"] != "completed":
+        fail(f"training {outcome['id']} is {outcome['status']}", as_json=as_json)
+    if as_json:
+        print_json(outcome)
+
+
+if __name__ == "__main__":
+    main()

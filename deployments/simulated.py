@@ -1,0 +1,47 @@
+"""A simulated sky in this home's database and store."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from astrid_training.database import open_database
+from astrid_training.digests import digest_value
+from astrid_training.settings import Settings
+from astrid_training.simulate import SkyPlan, simulate
+from astrid_training.store import open_store
+
+__all__ = ["simulate_sky"]
+
+
+def simulate_sky(
+    settings: Settings, plan: SkyPlan, say: Callable[[str], None], *, again: bool = True
+) -> dict[str, Any]:
+    """Make the sky of `plan` and return what was made.
+
+    Args:
+        settings: where database and store are.
+        plan: what to simulate.
+        say: told of progress.
+        again: make it anew even if this home has it; rows and files come out the same.
+    """
+    folder = settings.home / "simulated"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{plan.survey}-{digest_value([plan.key, plan.fields])[:12]}"
+    truth, done = folder / f"{name}.truth.jsonl", folder / f"{name}.done"
+    if done.exists() and not again:
+        say(f"{plan.survey} is simulated already")
+        return {"survey": plan.survey, "truth_path": str(truth), "added": {}}
+    store = open_store(settings)
+
+    def put(key: str, data: bytes) -> str:
+        store.put(key, data)
+        return key
+
+    def progress(fields: int, of: int) -> None:
+        say(f"  simulated field {fields} of {of}")
+
+    with open_database(settings.database_url).begin() as connection:
+        report = simulate(plan, connection, put, truth, progress)
+    done.touch()
+    say(f"{report.reviewed} reviewed subjects in {report.files} files; truth in {truth}")
+    return asdict(report) | {"truth_path": str(truth)}
