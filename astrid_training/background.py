@@ -82,7 +82,8 @@ class BackgroundMesh:
 
     def _compute(self, rows: slice, columns: slice) -> None:
         """Fill in the cells of a block that are not known yet."""
-        missing = np.argwhere(~self._known[rows, columns]) + (rows.start, columns.start)
+        missing = np.argwhere(~self._known[rows, columns])
+        missing += np.array([rows.start, columns.start])
         if not len(missing):
             return
         pixels = np.full((len(missing), self._cell, self._cell), np.nan, np.float32)

@@ -18,14 +18,14 @@ from torch.utils.data._utils.collate import default_collate_fn_map
 
 from astrid_training.catalogue import get_dataset
 from astrid_training.database import open_database
-from astrid_training.errors import ParityError, StoreCorruptError
+from astrid_training.errors import StoreCorruptError
 from astrid_training.packs import PackCache, pack_key
 from astrid_training.params import Channel, PreprocessSpec
-from astrid_training.processor import fingerprint
+from astrid_training.processor import check_parity, fingerprint
 from astrid_training.records import TrainingDataset
 from astrid_training.samples import SPLITS, class_names, read_samples
 from astrid_training.settings import Settings, resolve
-from astrid_training.store import Credentials, Store
+from astrid_training.store import Store, open_store
 
 __all__ = [
     "AstrIDTrainingDataset",
@@ -243,14 +243,7 @@ def load_training_dataset(
     settings = settings or resolve()
     engine = open_database(settings.database_url)
     record = get_dataset(engine, str(dataset_id), allow_revoked=allow_revoked)
-    credentials = Credentials(
-        settings.store_endpoint_url,
-        settings.store_access_key_id,
-        settings.store_secret_access_key,
-        settings.store_region,
-    )
-    store = Store(settings.store_url, credentials)
-    return splits_from(record, store, settings.home / "cache", channels)
+    return splits_from(record, open_store(settings), settings.home / "cache", channels)
 
 
 def splits_from(
@@ -267,9 +260,7 @@ def splits_from(
         cache_dir: where packs of a remote store are kept on this machine.
         channels: the images an item has, in this order.
     """
-    here = fingerprint(PreprocessSpec(**record.preprocess_spec))
-    if here != record.spec_fingerprint:
-        raise ParityError(expected=record.spec_fingerprint, got=here)
+    check_parity(record.spec_fingerprint, fingerprint(PreprocessSpec(**record.preprocess_spec)))
     samples = read_samples(store, record.samples_key)
     packs = PackCache(store, cache_dir)
     return TrainingSplits(

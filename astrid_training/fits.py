@@ -5,6 +5,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -99,13 +100,18 @@ def open_fits(path: Path) -> Iterator[Any]:
 
 @contextmanager
 def logged_warnings(path: Path) -> Iterator[None]:
-    """Log the warnings that arise inside as one line for the file at `path`."""
+    """Log the warnings that arise inside, once for the file at `path`."""
     with _recording, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
     messages = sorted({f"{w.category.__name__}: {w.message}" for w in caught})
     if messages:
-        _log.warning("%s: %s", path.name, "; ".join(messages))
+        _log_once(str(path), "; ".join(messages))
+
+
+@lru_cache(maxsize=4096)  # a reference is read once an exposure, and says the same each time
+def _log_once(name: str, messages: str) -> None:
+    _log.warning("%s: %s", name, messages)
 
 
 def pick_image(hdus: Any, hdu: int | str | None, name: str) -> tuple[Any, "Header"]:  # noqa: ANN401 - astropy has no types
@@ -151,7 +157,7 @@ def decode_pixels(hdu: Any, name: str) -> NDArray[np.floating]:  # noqa: ANN401 
         mapped: NDArray[np.floating] = raw
         return mapped
     with np.errstate(over="ignore"):  # beyond float32 is inf, and inf is missing
-        values = (raw.astype(np.float64) * scale + zero).astype(np.float32)
+        values: NDArray[np.float32] = (raw.astype(np.float64) * scale + zero).astype(np.float32)
     if isinstance(blank, int):
         values[raw == blank] = np.nan
     return values

@@ -65,7 +65,7 @@ class PackCache:
         path = self.path(kind, digest)
         try:
             mapped: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except ValueError as error:
+        except (ValueError, EOFError) as error:
             raise StoreCorruptError(
                 f"{path} is no readable pack ({error}); remove it and collect again"
             ) from error

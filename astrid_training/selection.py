@@ -15,13 +15,13 @@ from astrid_training.database import query
 from astrid_training.digests import sample_key, unit_hash
 from astrid_training.errors import CollectionRefusedError
 from astrid_training.labels import LEGACY_VALIDATOR, SubjectLabel, Vote, counting_votes, fuse
-from astrid_training.params import SplitPolicy, TrainingDataCollectionParams
-from astrid_training.splits import LedgerMember, assign_splits
+from astrid_training.ledger import propose_splits
+from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.subjects import join_detections
 from astrid_training.surveys import profile_for
 from astrid_training.taxonomy import taxonomy
 
-__all__ = ["SELECTION", "ledger_members", "select_subjects"]
+__all__ = ["SELECTION", "select_subjects"]
 
 REACH_DEG = 15 / 3600  # how far another model run's view of the same thing is looked for
 STEP = "fetch_validated_detections"
@@ -105,23 +105,6 @@ def select_subjects(
     subjects = [_filtered(subject, params) for subject in _subjects(rows)]
     subjects = _add_sources(connection, subjects, as_of)
     return _table(_capped(connection, subjects, params))
-
-
-def ledger_members(
-    connection: Connection, policy: SplitPolicy, dec_deg: Sequence[float]
-) -> list[LedgerMember]:
-    """Return the members of earlier datasets in the declination range of these positions."""
-    if not len(dec_deg):
-        return []
-    rows = connection.execute(
-        query("split_members"),
-        {
-            "policy": policy.salt,
-            "dec_from": min(dec_deg) - REACH_DEG,
-            "dec_to": max(dec_deg) + REACH_DEG,
-        },
-    )
-    return [LedgerMember(*row) for row in rows]
 
 
 def _known_surveys(connection: Connection, wanted: Sequence[str] | None) -> list[str]:
@@ -312,15 +295,8 @@ def _capped(
 ) -> list[dict[str, Any]]:
     """Give each kept row its group and proposed split, then drop what is beyond max_samples."""
     kept = [row for row in rows if row["reason"] is None]
-    dec = [row["dec_deg"] for row in kept]
-    assigned = assign_splits(
-        np.array([row["ra_deg"] for row in kept]),
-        np.array(dec),
-        np.array([row["fwhm_arcsec"] for row in kept]),
-        [(row["observation_time"], row["sample_key"]) for row in kept],
-        ledger_members(connection, params.split, dec),
-        params.split,
-    )
+    places = pa.Table.from_pylist(kept, schema=SELECTION)
+    assigned = propose_splits(connection, places, params.split)
     for row, assignment in zip(kept, assigned, strict=True):
         row["group_key"], row["split"] = assignment.group_key, assignment.split
     taken = _take_evenly(kept, params)

@@ -168,11 +168,11 @@ def _deterministic(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(True)  # noqa: FBT003 - torch takes it by position only
-        torch.set_flush_denormal(True)  # noqa: FBT003 - as above
+        torch.set_flush_denormal(True)
         try:
             yield
         finally:
-            torch.set_flush_denormal(False)  # noqa: FBT003 - as above; torch cannot be asked
+            torch.set_flush_denormal(False)  # its default; torch cannot be asked
             torch.use_deterministic_algorithms(before)
 
 

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
-from astrid_training.publish import Collected, Refusal
+from astrid_training.publish import Collected, CollectionGateError
 from astrid_training.records import FunnelRow
 from astrid_training.report import write_refusal
 from blocks import places
@@ -28,7 +28,7 @@ def report_artifact(url: str, name: str) -> None:
     create_link_artifact(key="report", link=url, link_text=f"report of {name}")
 
 
-def refusal_artifact(refusal: Refusal, run: Collected) -> None:
+def refusal_artifact(refusal: CollectionGateError, run: Collected) -> None:
     """Keep the report of a refused collection in the store and show its reasons."""
     with TemporaryDirectory() as folder:
         page = write_refusal(

@@ -5,7 +5,7 @@ from prefect.logging import get_run_logger
 
 from astrid_training.assemble import assemble
 from astrid_training.faults import fault_point
-from astrid_training.publish import Collected, Refusal, publish
+from astrid_training.publish import Collected, CollectionGateError, publish
 from astrid_training.records import BuiltBatch, Plan, PublishedDataset, Selection
 from blocks import places
 from tasks.artifacts import refusal_artifact
@@ -40,7 +40,7 @@ def persist_dataset(
     assembled = assemble(store, selection, plan, built)
     try:
         dataset = publish(places.database(), store, places.packs(), assembled, run)
-    except Refusal as refusal:
+    except CollectionGateError as refusal:
         refusal_artifact(refusal, run)
         raise
     fault_point("persist_dataset", "after")

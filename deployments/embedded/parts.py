@@ -15,7 +15,7 @@ import psutil
 
 from astrid_training.settings import EMBEDDED, prefect_environment, resolve
 from deployments.embedded import postgres
-from deployments.embedded.processes import PART, ProcessRecord, listens, spawn, strays
+from deployments.embedded.processes import PART, ProcessRecord, heads, listens, spawn, strays
 from deployments.embedded.state import Remembered
 
 __all__ = [
@@ -121,7 +121,7 @@ class Postgres(Part):
     def strays(self) -> list[psutil.Process]:
         """Return servers and orphaned backends on the home's data."""
         cluster = postgres.existing_cluster(self.home)
-        return [] if cluster is None else postgres.heads(cluster)
+        return [] if cluster is None else postgres.servers(cluster)
 
 
 class PrefectServer(Part):
@@ -206,7 +206,11 @@ class Worker(Part):
 
     def strays(self) -> list[psutil.Process]:
         """Return other workers of this home; flow runs of a killed one may finish."""
-        return [each for each in super().strays() if "worker" in each.cmdline()]
+        return [each for each in super().strays() if _is_worker(each)]
+
+    def flow_runs(self) -> list[psutil.Process]:
+        """Return the processes that run flows for this home's workers."""
+        return heads(each for each in super().strays() if not _is_worker(each))
 
     @property
     def worker_name(self) -> str:
@@ -223,6 +227,13 @@ class Worker(Part):
             )
         except httpx.HTTPError:
             return None
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return {"worker", POOL} <= set(process.cmdline())
+    except psutil.Error:
+        return False
 
 
 def is_far(url: str) -> bool:

@@ -18,7 +18,15 @@ from pathlib import Path
 import psutil
 import psycopg
 
-from deployments.embedded.processes import Account, ProcessRecord, StackError, run_as, spawn, stop
+from deployments.embedded.processes import (
+    Account,
+    ProcessRecord,
+    StackError,
+    heads,
+    run_as,
+    spawn,
+    stop,
+)
 
 __all__ = [
     "FAST_SHUTDOWN",
@@ -28,8 +36,8 @@ __all__ = [
     "cluster_url",
     "discard",
     "existing_cluster",
-    "heads",
     "prepare",
+    "servers",
     "start",
 ]
 
@@ -138,27 +146,19 @@ def answers(cluster: Cluster, port: int | None) -> bool:
     return True
 
 
-def heads(cluster: Cluster) -> list[psutil.Process]:
+def servers(cluster: Cluster) -> list[psutil.Process]:
     """Return every server that works on the cluster's data, and backends that outlived theirs.
 
-    The children of a server are left out: they end with it, and signals mean other things to them.
+    The children of a server are left out: signals mean other things to them.
     """
-    ours = {process.pid: process for process in _processes(cluster)}
-    found = []
-    for process in ours.values():
-        try:
-            if process.ppid() not in ours:
-                found.append(process)
-        except psutil.NoSuchProcess:
-            continue
-    return found
+    return heads(_processes(cluster))
 
 
 def discard(home: Path) -> None:
     """Delete the cluster of a home that is down, wherever its data lies."""
     cluster = existing_cluster(home)
     if cluster is not None:
-        stop(heads(cluster), FAST_SHUTDOWN, GRACE_S)
+        stop(servers(cluster), FAST_SHUTDOWN, GRACE_S)
         shutil.rmtree(cluster.folder, ignore_errors=True)
     shutil.rmtree(home / "postgres", ignore_errors=True)
 

@@ -19,6 +19,7 @@ __all__ = [
     "StackError",
     "find_process",
     "free_port",
+    "heads",
     "is_free",
     "last_lines",
     "listens",
@@ -144,6 +145,19 @@ def strays(home: Path, parts: Iterable[str]) -> list[psutil.Process]:
         marks = (environment.get(PART), environment.get("ASTRID_TRAINING_HOME"))
         if alive and marks in wanted and process.pid != os.getpid():
             found.append(process)
+    return found
+
+
+def heads(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """Return those whose parent is not among them; the others end with their parents."""
+    among = {process.pid: process for process in processes}
+    found = []
+    for process in among.values():
+        try:
+            if process.ppid() not in among:
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
     return found
 
 

@@ -1,6 +1,7 @@
 """`up`, `status`, `down`: the embedded stack of one home as a whole."""
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from deployments.embedded.state import Remembered, RunState
 __all__ = ["PartStatus", "Progress", "StackError", "Status", "discard", "down", "status", "up"]
 
 LOCK_WAIT_S = 600.0
+RUN_GRACE_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,10 @@ def discard(home: Path | str | None = None) -> None:
 
 def _stop_all(home: Path, say: Progress) -> None:
     state = RunState(home)
+    runs = Worker(home).flow_runs()  # before their worker: they tell the server that they end
+    if runs:
+        stop(runs, signal.SIGTERM, RUN_GRACE_S)
+        say(f"{len(runs)} flow run(s) ended early; the server shows them as crashed")
     for part in (Worker(home), PrefectServer(home), Mlflow(home), Postgres(home)):
         begun = time.monotonic()
         process = find_process(state[part.name].process)

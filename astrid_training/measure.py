@@ -1,0 +1,275 @@
+"""What is measured on each stamp: one row a stamp. NULL = not known; nothing is guessed."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from astrid_training.cosmic_rays import FOUND
+from astrid_training.digests import digest_bytes
+from astrid_training.params import PreprocessSpec
+from astrid_training.positions import LEAST_SNR, Aperture, Position, aperture
+from astrid_training.processor import ExposureFrames
+from astrid_training.stamps import ROLES, Flag, Stamps, central
+from astrid_training.surveys.frames import Frame
+from astrid_training.surveys.profiles import SurveyProfile
+
+__all__ = ["MEASUREMENTS", "ExposureContext", "measure_stamps", "psf_fwhm"]
+
+_TEXT, _NUMBER, _WHOLE, _TRUTH = pa.string(), pa.float64(), pa.int32(), pa.bool_()
+MEASUREMENTS = pa.schema(
+    [
+        ("sample_key", _TEXT),
+        ("x", _NUMBER),  # column of the target in the stored stamp, 0-based
+        ("y", _NUMBER),
+        ("frame_x", _NUMBER),  # column of the target on the frame, 0-based
+        ("frame_y", _NUMBER),
+        ("position_flags", _TEXT),  # joined by commas
+        ("centroid_shift_px", _NUMBER),
+        ("fwhm_px", _NUMBER),
+        ("fwhm_source", _TEXT),
+        ("diff_sign", _WHOLE),
+        ("zero_point", _NUMBER),
+        ("pixel_scale", _NUMBER),
+        ("gain", _NUMBER),
+        ("saturation", _NUMBER),
+        ("exposure_s", _NUMBER),
+        ("mjd_mid", _NUMBER),
+        ("time_scale", _TEXT),
+        ("units", _TEXT),
+        ("source_kind", _TEXT),
+        *((f"level_{role}", _NUMBER) for role in ROLES),
+        *((f"scale_{role}", _NUMBER) for role in ROLES),
+        ("valid_frac", _NUMBER),
+        ("central_bad", _WHOLE),
+        ("saturated_centre", _TRUTH),
+        ("is_constant", _TRUTH),
+        ("template_coverage", _NUMBER),
+        ("background_rms", _NUMBER),
+        ("depth_5sigma", _NUMBER),
+        ("difference_noise_ratio", _NUMBER),
+        ("registration_px", _NUMBER),
+        ("cr_status", _TEXT),
+        ("cr_frac", _NUMBER),
+        ("cr_at_centre", _TRUTH),
+        ("snr", _NUMBER),
+        ("elongation", _NUMBER),
+        ("image_digest", _TEXT),
+        ("flag_digest", _TEXT),
+    ]
+)
+"""Columns of a table of measurements; docs/reference/quality-metrics.md says what each means."""
+
+CENTRE_HALF_PX = 2  # the central 5 x 5
+MOMENT_FWHM = 2.0
+NOISE_AREA = 2.266  # of a Gaussian PSF, in FWHM^2: 4 pi (1 / 2.3548)^2
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureContext:
+    """What the database and the survey's profile say of an exposure."""
+
+    survey: str
+    band: str
+    seeing_arcsec: float | None
+    pixel_scale: float | None
+    """Arcseconds per pixel."""
+    profile: SurveyProfile
+
+
+def psf_fwhm(frames: ExposureFrames, context: ExposureContext) -> tuple[float, str]:
+    """Return the PSF's FWHM in pixels of the primary image, and header, observation or profile.
+
+    For a difference it is the larger one of science and reference.
+    """
+    scale = frames.science.meta.pixel_scale_arcsec or context.pixel_scale
+    fwhm, source = frames.science.meta.seeing_px, "header"
+    if fwhm is None and context.seeing_arcsec and scale:
+        fwhm, source = context.seeing_arcsec / scale, "observation"
+    if fwhm is None:
+        fwhm, source = context.profile.psf_fwhm_px, "profile"
+    if frames.difference is None or frames.reference is None:
+        return fwhm, source
+    other = frames.reference.meta
+    if other.seeing_px is not None:
+        ratio = other.pixel_scale_arcsec / scale if other.pixel_scale_arcsec and scale else 1.0
+        fwhm = max(fwhm, other.seeing_px * ratio)
+    return fwhm, source
+
+
+def measure_stamps(
+    keys: Sequence[str],
+    positions: Sequence[Position],
+    stamps: Stamps,
+    frames: ExposureFrames,
+    context: ExposureContext,
+    spec: PreprocessSpec,
+) -> list[dict[str, Any]]:
+    """Return one row of `MEASUREMENTS` per stamp, in order.
+
+    Args:
+        keys: sample keys.
+        positions: of the targets on the primary image.
+        stamps: as the processor made them, without problems.
+        frames: what they were cut from.
+        context: of the exposure.
+        spec: what they were made with.
+    """
+    shared = _of_exposure(frames, context)
+    seen = stamps.flags[:, *central(spec.margin, spec.stamp_size)]
+    columns = {
+        "sample_key": list(keys),
+        **_of_flags(seen, stamps, frames, spec),
+        **_of_noise(stamps, frames, shared),
+        "image_digest": [digest_bytes(image.tobytes()) for image in stamps.pixels],
+        "flag_digest": [digest_bytes(plane.tobytes()) for plane in stamps.flags],
+    }
+    rows = []
+    for index, position in enumerate(positions):
+        row = shared | {name: values[index] for name, values in columns.items()}
+        rows.append(row | _of_target(position, stamps, index, shared["fwhm_px"]))
+    return rows
+
+
+def _of_exposure(frames: ExposureFrames, context: ExposureContext) -> dict[str, Any]:
+    science, primary = frames.science.meta, frames.primary.meta
+    fwhm, source = psf_fwhm(frames, context)
+    present = {role: frames.role(role) for role in ROLES}
+    kinds = {role: frame.kind for role, frame in present.items() if frame is not None}
+    alike = len(set(kinds.values())) == 1
+    return {
+        "fwhm_px": fwhm,
+        "fwhm_source": source,
+        "diff_sign": frames.difference.sign if frames.difference else None,
+        "zero_point": primary.zero_point,
+        "pixel_scale": primary.pixel_scale_arcsec or context.pixel_scale,
+        "gain": science.gain,
+        "saturation": science.saturation,
+        "exposure_s": science.exposure_s,
+        "mjd_mid": science.mjd_mid,
+        "time_scale": science.time_scale if science.mjd_mid is not None else None,
+        "units": primary.units,
+        "source_kind": frames.science.kind if alike else ",".join(map("=".join, kinds.items())),
+        "is_constant": False,
+        "registration_px": None,
+    }
+
+
+def _of_flags(
+    seen: NDArray[np.uint8], stamps: Stamps, frames: ExposureFrames, spec: PreprocessSpec
+) -> dict[str, list[Any]]:
+    """Return what the flags of the central stamps (n, y, x) say."""
+    count, side = len(seen), seen.shape[1]
+    middle = slice(side // 2 - CENTRE_HALF_PX, side // 2 + CENTRE_HALF_PX + 1)
+    centre = seen[:, middle, middle]
+    bad = Flag.MISSING | Flag.PADDED
+    levels_known = [
+        frame is not None and frame.meta.saturation is not None
+        for frame in (frames.science, frames.reference)
+    ]
+    saturated = (centre & Flag.SATURATED > 0).any(axis=(1, 2)).tolist()
+    looked = stamps.cosmic_rays == FOUND
+    hit = seen & Flag.COSMIC_RAY > 0
+    template = stamps.raw[:, ROLES.index("reference"), *central(spec.margin, spec.stamp_size)]
+    return {
+        "valid_frac": (seen & bad == 0).mean(axis=(1, 2)).tolist(),
+        "central_bad": (centre & bad > 0).sum(axis=(1, 2)).tolist(),
+        "saturated_centre": saturated if any(levels_known) else [None] * count,
+        "template_coverage": (
+            (~np.isnan(template)).mean(axis=(1, 2)).tolist() if frames.reference else [None] * count
+        ),
+        "cr_status": [stamps.cosmic_rays] * count,
+        "cr_frac": hit.mean(axis=(1, 2)).tolist() if looked else [None] * count,
+        "cr_at_centre": hit[:, middle, middle].any(axis=(1, 2)).tolist()
+        if looked
+        else [None] * count,
+    }
+
+
+def _of_noise(
+    stamps: Stamps, frames: ExposureFrames, shared: dict[str, Any]
+) -> dict[str, list[float | None]]:
+    science = ROLES.index("science")
+    rms = np.where(np.isnan(stamps.noise), stamps.scales[:, science], stamps.noise)
+    rms = np.where(rms > 0, rms, np.nan)
+    levels = {f"level_{role}": _known(stamps.levels[:, i]) for i, role in enumerate(ROLES)}
+    scales = {f"scale_{role}": _known(stamps.scales[:, i]) for i, role in enumerate(ROLES)}
+    return {
+        **levels,
+        **scales,
+        "background_rms": _known(rms),
+        "depth_5sigma": _known(_depth(rms, frames.science.meta.zero_point, shared)),
+        "difference_noise_ratio": _known(_noise_ratio(stamps, frames)),
+    }
+
+
+def _depth(
+    rms: NDArray[np.float64], zero_point: float | None, shared: dict[str, Any]
+) -> NDArray[np.float64]:
+    """Return the magnitude of a point source at 5 sigma; NaN where an ingredient is not known."""
+    if zero_point is None or shared["fwhm_source"] == "profile":
+        return np.full(len(rms), np.nan)
+    depth: NDArray[np.float64] = zero_point - 2.5 * np.log10(
+        5 * rms * math.sqrt(NOISE_AREA) * shared["fwhm_px"]
+    )
+    return depth
+
+
+def _noise_ratio(stamps: Stamps, frames: ExposureFrames) -> NDArray[np.float64]:
+    """Return the difference's noise over what science and reference explain; NaN if unknown."""
+    factors = [_to_units_of(frames.primary, frames.role(role)) for role in ROLES]
+    if frames.difference is None or None in factors:
+        return np.full(len(stamps.scales), np.nan)
+    science, reference, difference = (stamps.scales * np.array(factors, np.float64)).T
+    ratio: NDArray[np.float64] = difference / np.hypot(science, reference)
+    return ratio
+
+
+def _to_units_of(target: Frame, frame: Frame | None) -> float | None:
+    """Return what a value of `frame` is multiplied by to be in `target`'s units."""
+    if frame is target:
+        return 1.0
+    if frame is None or frame.meta.zero_point is None or target.meta.zero_point is None:
+        return None
+    ratio: float = 10 ** (0.4 * (target.meta.zero_point - frame.meta.zero_point))
+    return ratio
+
+
+def _of_target(position: Position, stamps: Stamps, index: int, fwhm_px: float) -> dict[str, Any]:
+    x, y = position.x - stamps.left[index], position.y - stamps.bottom[index]
+    channel = ROLES.index("difference")
+    difference, noise = stamps.raw[index, channel], float(stamps.scales[index, channel])
+    disk = aperture(difference, x, y, fwhm_px, noise)
+    sure = disk is not None and disk.snr >= LEAST_SNR
+    wide = aperture(difference, x, y, MOMENT_FWHM * fwhm_px, noise) if sure else None
+    return {
+        "x": float(x),
+        "y": float(y),
+        "frame_x": position.x,
+        "frame_y": position.y,
+        "position_flags": ",".join(position.flags),
+        "centroid_shift_px": position.shift_px,
+        "snr": disk.snr if disk is not None else None,
+        "elongation": _elongation(wide, noise) if wide is not None else None,
+    }
+
+
+def _elongation(disk: Aperture, noise: float) -> float | None:
+    """Return the ratio of the light's long to its short axis, from second moments."""
+    light = disk.light(noise)
+    total = float(light.sum())
+    if total <= 0:
+        return None
+    dx, dy = disk.x - light @ disk.x / total, disk.y - light @ disk.y / total
+    xx, yy, xy = (float(light @ (a * b)) / total for a, b in ((dx, dx), (dy, dy), (dx, dy)))
+    mean, apart = (xx + yy) / 2, math.hypot((xx - yy) / 2, xy)
+    short = mean - apart
+    return math.sqrt((mean + apart) / short) if short > 0 else None
+
+
+def _known(values: NDArray[np.float64]) -> list[float | None]:
+    return [value if math.isfinite(value) else None for value in values.tolist()]

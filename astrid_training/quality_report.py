@@ -1,0 +1,304 @@
+"""How good a dataset is as a whole: its score, its gates, and what a person should know of it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from astrid_training.records import TrainingSample
+
+__all__ = ["SAMPLES", "DataQualityReport", "DataQualityValidator", "Gate"]
+
+SAMPLES = pa.schema(
+    [
+        ("sample_key", pa.string()),
+        ("is_anomaly", pa.bool_()),
+        ("label_source", pa.string()),
+        ("confidence", pa.float64()),
+        ("quality_score", pa.float64()),
+        ("survey", pa.string()),
+        ("band", pa.string()),
+        ("observation_time", pa.timestamp("us", "UTC")),
+        ("split", pa.string()),
+        ("group_key", pa.string()),
+        ("n_validators", pa.int32()),
+        ("validator_agreement", pa.float64()),
+    ]
+)
+"""What the validator reads of a table of samples; further columns are left alone."""
+
+SPLITS = ("train", "val", "test")
+UNREVIEWED = {"sky", "injected"}
+WEIGHTS = {"image_quality": 0.35, "confidence": 0.30, "coverage": 0.20, "balance": 0.15}
+UNSCORED = 0.5  # what a sample without a score counts
+LEAST_OF_A_CLASS = 10
+LEAST_MULTI_REVIEWED = 20
+LEAST_GROUPS = 5  # of a class in val and in test, below which metrics there mean little
+BALANCE_FROM, BALANCE_RANGE = 0.005, 40.0
+
+Samples: TypeAlias = pa.Table | Sequence[TrainingSample]
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A condition that a dataset must meet."""
+
+    name: str
+    passed: bool
+    detail: str
+    """Cause and cure where it failed, the facts where it passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataQualityReport:
+    """Report on the quality of training data."""
+
+    total_samples: int
+    anomaly_ratio: float
+    """Real ones among all samples."""
+    image_quality_score: float
+    """Median score of the observations, 0 to 1."""
+    label_consistency: float
+    """Agreeing pairs of reviewers; with few of those, the expected accuracy of the labels."""
+    temporal_distribution: dict[str, Any]
+    """start, end (ISO, UTC) and the number of samples by month."""
+    survey_coverage: dict[str, int]
+    """Samples by survey."""
+    quality_score: float
+    """Weighted sum of `components`, 0 to 1."""
+    issues: list[str]
+    """Sentences for people: failed gates first, then warnings."""
+    components: dict[str, float]
+    """image_quality, confidence, coverage, balance; each 0 to 1."""
+    gates: list[Gate]
+    mean_confidence: float
+    """Of the labels that people or accepted machines gave."""
+    coverage: float
+    """Samples that were not dropped as unusable, of those selected."""
+    balance: float
+    scored: int
+    """Samples whose observation could be scored."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether every gate let the dataset through."""
+        return all(gate.passed for gate in self.gates)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON values."""
+        return asdict(self)
+
+
+class DataQualityValidator:
+    """Validator for training data quality."""
+
+    def __init__(
+        self,
+        quality_score_threshold: float = 0.8,
+        selected: int | None = None,
+        dropped_unusable: int = 0,
+        *,
+        allow_one_class: bool = False,
+    ) -> None:
+        """Say what the samples alone do not tell.
+
+        Args:
+            quality_score_threshold: least score of a dataset.
+            selected: subjects before unusable ones were dropped; None: samples and drops together.
+            dropped_unusable: subjects dropped by `quality.usability`.
+            allow_one_class: let a dataset through that lacks real or rejected detections.
+        """
+        self._threshold = quality_score_threshold
+        self._selected = selected
+        self._dropped = dropped_unusable
+        self._allow_one_class = allow_one_class
+
+    def validate_training_data(self, samples: Samples) -> DataQualityReport:
+        """Return the report on a dataset, its gates judged.
+
+        Args:
+            samples: a table with the columns of `SAMPLES`, or samples of a published dataset.
+        """
+        table = _as_table(samples)
+        real, bogus = _reviewed_counts(table)
+        confidence = _mean_confidence(table)
+        coverage = self._coverage(table.num_rows)
+        components = {
+            "image_quality": self.assess_image_quality(table),
+            "confidence": float(np.clip((confidence - 0.5) / 0.4, 0, 1)),
+            "coverage": coverage,
+            "balance": _balance(real, bogus),
+        }
+        score = sum(WEIGHTS[name] * value for name, value in components.items())
+        score = score if table.num_rows else 0.0
+        gates = [
+            _gate_splits(table),
+            self._gate_classes(real, bogus),
+            self._gate_score(score, components),
+        ]
+        scored = table.num_rows - table["quality_score"].null_count
+        failed = [gate.detail for gate in gates if not gate.passed]
+        return DataQualityReport(
+            total_samples=table.num_rows,
+            anomaly_ratio=self.check_anomaly_ratio(table),
+            image_quality_score=components["image_quality"],
+            label_consistency=self.validate_label_consistency(table),
+            temporal_distribution=_over_time(table["observation_time"].to_pylist()),
+            survey_coverage=_counts(table["survey"].to_pylist()),
+            quality_score=score,
+            issues=failed + _warnings(table, scored),
+            components=components,
+            gates=gates,
+            mean_confidence=confidence,
+            coverage=coverage,
+            balance=components["balance"],
+            scored=scored,
+        )
+
+    def check_anomaly_ratio(self, samples: Samples) -> float:
+        """Return the share of real ones among all samples, 0 where there are none."""
+        real = _as_table(samples)["is_anomaly"].to_pylist()
+        return sum(map(bool, real)) / len(real) if real else 0.0
+
+    def assess_image_quality(self, samples: Samples) -> float:
+        """Return the median score of the observations; a sample without one counts 0.5."""
+        scores = _numbers(_as_table(samples), "quality_score")
+        return (
+            float(np.median(np.where(np.isnan(scores), UNSCORED, scores))) if scores.size else 0.0
+        )
+
+    def validate_label_consistency(self, samples: Samples) -> float:
+        """Return the share of pairs of reviewers that agree, over all subjects with several.
+
+        With fewer than 20 such subjects, the mean confidence of the labels stands in for it.
+        """
+        table = _as_table(samples)
+        reviewers, agreement = (
+            _numbers(table, "n_validators"),
+            _numbers(table, "validator_agreement"),
+        )
+        several = (reviewers >= 2) & ~np.isnan(agreement)
+        if several.sum() < LEAST_MULTI_REVIEWED:
+            return _mean_confidence(table)
+        pairs = reviewers[several] * (reviewers[several] - 1) / 2
+        return float((agreement[several] * pairs).sum() / pairs.sum())
+
+    def _coverage(self, kept: int) -> float:
+        selected = kept + self._dropped if self._selected is None else self._selected
+        return 1 - self._dropped / selected if selected else 0.0
+
+    def _gate_classes(self, real: int, bogus: int) -> Gate:
+        facts = f"{real} real and {bogus} rejected detections"
+        if min(real, bogus) >= LEAST_OF_A_CLASS:
+            return Gate("two_classes", passed=True, detail=facts)
+        if self._allow_one_class:
+            return Gate(
+                "two_classes", passed=True, detail=f"{facts}, let through by allow_one_class"
+            )
+        cure = f"review more until there are {LEAST_OF_A_CLASS} of each, or set allow_one_class"
+        return Gate("two_classes", passed=False, detail=f"only {facts}: {cure}")
+
+    def _gate_score(self, score: float, components: dict[str, float]) -> Gate:
+        parts = ", ".join(f"{name} {value:.2f}" for name, value in components.items())
+        facts = f"quality score {score:.3f} ({parts})"
+        if score >= self._threshold:
+            return Gate("quality_score", passed=True, detail=facts)
+        weak = min(components, key=lambda name: components[name])
+        cure = f"improve {weak}, or lower quality_score_threshold"
+        detail = f"{facts} is below {self._threshold:g}: {cure}"
+        return Gate("quality_score", passed=False, detail=detail)
+
+
+def _gate_splits(table: pa.Table) -> Gate:
+    counts = _counts(table["split"].to_pylist())
+    empty = [split for split in SPLITS if not counts.get(split)]
+    if not empty:
+        facts = ", ".join(f"{split} {counts[split]}" for split in SPLITS)
+        return Gate("splits_not_empty", passed=True, detail=f"samples: {facts}")
+    detail = (
+        f"no sample in {', '.join(empty)}: collect more of the sky or a longer time, "
+        "so that sky groups fall into every split"
+    )
+    return Gate("splits_not_empty", passed=False, detail=detail)
+
+
+def _warnings(table: pa.Table, scored: int) -> list[str]:
+    found = []
+    if scored < table.num_rows:
+        found.append(
+            f"{table.num_rows - scored} of {table.num_rows} observations could not be scored and "
+            f"count {UNSCORED}; headers with seeing, zero point and noise would change that"
+        )
+    groups: dict[tuple[str, bool], set[str]] = {}
+    columns = (table[name].to_pylist() for name in ("split", "is_anomaly", "group_key"))
+    for split, real, group in zip(*columns, strict=True):
+        groups.setdefault((split, bool(real)), set()).add(group)
+    for split in ("val", "test"):
+        for real, name in ((True, "real"), (False, "rejected")):
+            count = len(groups.get((split, real), ()))
+            if count < LEAST_GROUPS:
+                found.append(f"{split} holds {count} {name} sky groups: metrics there mean little")
+    return found
+
+
+def _reviewed_counts(table: pa.Table) -> tuple[int, int]:
+    """Return how many real and how many rejected samples somebody reviewed."""
+    sources, labels = table["label_source"].to_pylist(), table["is_anomaly"].to_pylist()
+    reviewed = [
+        bool(real) for source, real in zip(sources, labels, strict=True) if source not in UNREVIEWED
+    ]
+    return sum(reviewed), len(reviewed) - sum(reviewed)
+
+
+def _mean_confidence(table: pa.Table) -> float:
+    reviewed = np.array([source not in UNREVIEWED for source in table["label_source"].to_pylist()])
+    values = _numbers(table, "confidence")
+    values = values[reviewed & ~np.isnan(values)] if values.size else values
+    return float(values.mean()) if values.size else 0.0
+
+
+def _balance(real: int, bogus: int) -> float:
+    """Return 1 for an even set, 0 where the rarer kind is 0.5 % of the reviewed or less."""
+    rarer = min(real, bogus)
+    if not rarer:
+        return 0.0
+    share = rarer / (real + bogus)
+    return float(np.clip(np.log(share / BALANCE_FROM) / np.log(BALANCE_RANGE), 0, 1))
+
+
+def _over_time(times: Sequence[datetime | None]) -> dict[str, Any]:
+    known = sorted(time for time in times if time is not None)
+    if not known:
+        return {"start": None, "end": None, "months": {}}
+    return {
+        "start": known[0].isoformat(),
+        "end": known[-1].isoformat(),
+        "months": _counts([f"{time:%Y-%m}" for time in known]),
+    }
+
+
+def _counts(names: Sequence[str]) -> dict[str, int]:
+    return {name: names.count(name) for name in sorted(set(names))}
+
+
+def _numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
+    values: NDArray[np.float64] = table[name].cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return values
+
+
+def _as_table(samples: Samples) -> pa.Table:
+    """Return the samples as a table; of records, labels and metadata are looked through."""
+    if isinstance(samples, pa.Table):
+        return samples
+    rows = []
+    for sample in samples:
+        row = sample.metadata | sample.labels | {"split": sample.split}
+        row |= {"sample_key": sample.sample_key, "group_key": sample.group_key}
+        time = row.get("observation_time")
+        row["observation_time"] = datetime.fromisoformat(time) if isinstance(time, str) else time
+        rows.append(row)
+    return pa.Table.from_pylist(rows, schema=SAMPLES)

@@ -1,0 +1,126 @@
+"""Objects are written whole, named by content, and never read damaged."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from astrid_training.errors import MissingObjectError, StoreCorruptError
+from astrid_training.packs import PackCache, pack_key, put_array, put_table, read_table
+from astrid_training.store import Credentials, Sources, Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(f"file://{tmp_path}/store")
+
+
+def test_bytes_come_back(store: Store) -> None:
+    store.put("a/b.bin", b"one")
+    store.put("a/b.bin", b"two")
+
+    assert store.get("a/b.bin") == b"two"
+    assert store.keys("a") == ["a/b.bin"]
+    found = store.head("a/b.bin")
+    assert found is not None
+    assert found.size == 3
+
+
+def test_a_missing_object_is_named_with_its_cure(store: Store) -> None:
+    assert store.head("none") is None
+    with pytest.raises(MissingObjectError, match=r"no object none in file://.*restore it"):
+        store.get("none")
+    store.delete("none")
+
+
+def test_the_same_content_is_stored_once(store: Store, tmp_path: Path) -> None:
+    digest = store.put_named_by_content("x", ".bin", b"content")
+    path = tmp_path / "store" / "x" / f"{digest}.bin"
+    written = path.stat().st_mtime_ns
+
+    assert store.put_named_by_content("x", ".bin", b"content") == digest
+    assert path.stat().st_mtime_ns == written
+
+
+def test_a_truncated_object_is_written_anew(store: Store, tmp_path: Path) -> None:
+    digest = store.put_named_by_content("x", ".bin", b"content")
+    (tmp_path / "store" / "x" / f"{digest}.bin").write_bytes(b"cont")
+
+    store.put_named_by_content("x", ".bin", b"content")
+
+    assert store.get_verified("x", ".bin", digest) == b"content"
+
+
+def test_damaged_bytes_are_refused(store: Store) -> None:
+    digest = store.put_named_by_content("x", ".bin", b"content")
+    store.put(f"x/{digest}.bin", b"c0ntent")
+
+    with pytest.raises(StoreCorruptError, match="other bytes than its name promises"):
+        store.get_verified("x", ".bin", digest)
+
+
+@pytest.mark.parametrize("url", ["ftp://host/x", "s3://", "nonsense"])
+def test_an_address_that_is_no_store_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="ASTRID_STORE_URL"):
+        Store(url)
+
+
+def test_secrets_stay_out_of_the_repr() -> None:
+    shown = repr(Credentials("https://x", "key-id", "secret"))
+
+    assert "secret" not in shown
+    assert "key-id" not in shown
+
+
+@pytest.mark.parametrize("form", ["{key}", "{path}", "file://{path}"])
+def test_each_form_of_a_path_leads_to_the_file(store: Store, tmp_path: Path, form: str) -> None:
+    store.put("raw/a b.fits", b"pixels")
+    path = form.format(key="raw/a b.fits", path=tmp_path / "store/raw/a b.fits")
+
+    sources = Sources(store)
+
+    assert sources.get(path) == b"pixels"
+    assert sources.head(path) is not None
+    assert sources.local_path(path) == tmp_path / "store/raw/a b.fits"
+
+
+@pytest.mark.parametrize("path", ["raw/../../etc/passwd", "https://example.org/x.fits"])
+def test_a_path_that_leads_elsewhere_is_refused(store: Store, path: str) -> None:
+    with pytest.raises(ValueError, match="path"):
+        Sources(store).get(path)
+
+
+def test_a_pack_is_mapped_read_only(store: Store, tmp_path: Path) -> None:
+    array = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    digest = put_array(store, "images", array)
+
+    mapped = PackCache(store, tmp_path / "cache").open("images", digest)
+
+    assert isinstance(mapped, np.memmap)
+    assert not mapped.flags.writeable
+    np.testing.assert_array_equal(mapped, array)
+
+
+def test_a_pack_that_is_gone_or_damaged_is_never_replaced_by_anything(
+    store: Store, tmp_path: Path
+) -> None:
+    packs = PackCache(store, tmp_path / "cache")
+    digest = put_array(store, "images", np.zeros((2, 2), np.float32))
+    packs.verify("images", digest)
+    path = tmp_path / "store" / pack_key("images", digest)
+    path.write_bytes(path.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(StoreCorruptError):
+        packs.verify("images", digest)
+    path.write_bytes(b"")
+    with pytest.raises(StoreCorruptError):
+        packs.open("images", digest)
+    path.unlink()
+    with pytest.raises(MissingObjectError, match="collect the dataset again"):
+        packs.open("images", digest)
+
+
+def test_a_table_comes_back_with_its_types(store: Store) -> None:
+    table = pa.table({"key": ["a", None], "n": pa.array([1, 2], pa.int32())})
+
+    assert read_table(store, "tables", put_table(store, "tables", table)).equals(table)
