@@ -26,7 +26,7 @@ GAP = 6  # screen pixels between channels
 STRIPES = 6  # screen pixels from one stripe of an ignored area to the next
 
 Colours = NDArray[np.uint8]
-"""(y, x, 3): red, green, blue."""
+"""(y, x, 4): red, green, blue, opacity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def draw(
     for number, (name, pixels) in enumerate(zip(channels, image, strict=True)):
         panel = _grey(pixels, name, asinh=asinh)
         panels.append(_overlaid(panel, mask) if number == over else panel)
-    gap = np.full((panels[0].shape[0], GAP, 3), 255, np.uint8)
+    gap = np.zeros((panels[0].shape[0], GAP, 4), np.uint8)  # see-through, for light and dark pages
     spaced = [part for panel in panels for part in (gap, panel)][1:]
     buffer = io.BytesIO()
     imsave(buffer, np.hstack(spaced)[::-1], format="png")
@@ -124,7 +124,7 @@ def _grey(pixels: NDArray[np.float32], channel: str, *, asinh: bool) -> Colours:
         low = -high  # grey is zero: what brightened is light, what faded is dark
     level = np.clip((pixels - low) / (high - low), 0, 1)
     grey = np.kron(np.rint(255 * level).astype(np.uint8), np.ones((ZOOM, ZOOM), np.uint8))
-    return np.repeat(grey[..., None], 3, axis=2)
+    return np.dstack([grey, grey, grey, np.full_like(grey, 255)])
 
 
 def _range(pixels: NDArray[np.float32]) -> tuple[float, float]:
@@ -136,9 +136,9 @@ def _overlaid(panel: Colours, mask: NDArray[np.uint8]) -> Colours:
     codes = np.kron(mask, np.ones((ZOOM, ZOOM), np.uint8))
     rows, columns = np.indices(codes.shape)
     striped = (codes == IGNORE) & ((rows + columns) % STRIPES < 2)
-    panel[striped] = _rgb(IGNORE_COLOUR)
+    panel[striped] = _rgba(IGNORE_COLOUR)
     for code, colour in ((BOGUS, BOGUS_COLOUR), (TARGET, TARGET_COLOUR)):
-        panel[_outline(codes == code)] = _rgb(colour)
+        panel[_outline(codes == code)] = _rgba(colour)
     return panel
 
 
@@ -152,6 +152,5 @@ def _outline(area: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return grown & ~area
 
 
-def _rgb(colour: str) -> tuple[int, int, int]:
-    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
-    return red, green, blue
+def _rgba(colour: str) -> list[int]:
+    return [*bytes.fromhex(colour.removeprefix("#")), 255]

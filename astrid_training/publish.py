@@ -77,7 +77,7 @@ class CollectionGateError(GateFailedError):
     """A gate failed; carries what the report of the refusal needs."""
 
     def __init__(self, report: DataQualityReport, funnel: list[FunnelRow]) -> None:
-        super().__init__(report.failures)
+        super().__init__([gate.detail for gate in report.gates if not gate.passed])
         self.report = report
         self.funnel = funnel
 
@@ -104,7 +104,7 @@ def publish(
         samples, report = assess(
             _with_splits(assembled.samples, assignments), assembled.rejects, run.params
         )
-        if report.failures:
+        if not report.passed:
             raise CollectionGateError(report, assembled.funnel)
         digests = {
             "query": query_digest(run.params, run.as_of, len(migrations()), head),

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from astrid_training.database import open_database
+from astrid_training.database import open_database, query
 from astrid_training.digests import digest_value
 from astrid_training.settings import Settings
 from astrid_training.simulate import SkyPlan, simulate
@@ -42,6 +42,7 @@ def simulate_sky(
 
     with open_database(settings.database_url).begin() as connection:
         report = simulate(plan, connection, put, truth, progress)
+        connection.execute(query("simulate_analyze"))
     done.touch()
     say(f"{report.reviewed} reviewed subjects in {report.files} files; truth in {truth}")
     return asdict(report) | {"truth_path": str(truth)}

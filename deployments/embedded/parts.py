@@ -189,7 +189,10 @@ class Worker(Part):
     def start(self, port: int | None) -> ProcessRecord:  # noqa: ARG002 - it listens nowhere
         """Start the worker; it makes the pool if there is none."""
         self._ask("DELETE", self.worker_name)  # what the server knows from now on is this one
-        arguments = ["prefect", "worker", "start", "--pool", POOL, "--type", "process"]
+        temporary = self.home / "run" / "tmp"
+        temporary.mkdir(mode=0o700, exist_ok=True)
+        arguments = ["deployments.embedded.worker", str(temporary)]
+        arguments += ["worker", "start", "--pool", POOL, "--type", "process"]
         arguments += ["--name", self.worker_name, "--limit", "2", "--install-policy", "never"]
         return self._run(arguments, {})
 

@@ -1,6 +1,7 @@
 """`up`, `status`, `down`: the embedded stack of one home as a whole."""
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -141,6 +142,7 @@ def _stop_all(home: Path, say: Progress) -> None:
         write_config(home, dict.fromkeys(part.settings), embedded=True)
         if left:
             say(f"{part.title} stopped ({time.monotonic() - begun:.1f} s)")
+    shutil.rmtree(home / "run" / "tmp", ignore_errors=True)  # the worker's; nobody is left to ask
 
 
 def _look_at(part: Part, known: Remembered) -> PartStatus:

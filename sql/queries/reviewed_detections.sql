@@ -1,7 +1,7 @@
 -- Every detection that people decided on, with its votes up to :as_of, and the other detections of the same observation nearby
 -- (another model run's view of the same thing). Uses ix_observations_survey_id / _observation_time and ix_detections_observation_id;
 -- votes are joined by hash, so no index on validation_events is needed.
-WITH exposure AS (
+WITH exposure AS MATERIALIZED (
     SELECT o.id, o.observation_time, o.filter_band, o.seeing, o.pixel_scale, o.exposure_time,
            s.name AS survey
     FROM observations o
@@ -11,10 +11,10 @@ WITH exposure AS (
       AND (CAST(:end AS timestamptz) IS NULL OR o.observation_time < :end)
       AND (CAST(:bands AS text[]) IS NULL OR o.filter_band = ANY(CAST(:bands AS text[])))
 ),
-voted AS (
+voted AS MATERIALIZED (
     SELECT DISTINCT detection_id FROM validation_events WHERE created_at <= :as_of
 ),
-reviewed AS (
+reviewed AS MATERIALIZED (
     SELECT d.id, d.observation_id, d.dec
     FROM detections d
     JOIN exposure e ON e.id = d.observation_id
@@ -22,14 +22,14 @@ reviewed AS (
     WHERE d.created_at <= :as_of
       AND (v.detection_id IS NOT NULL OR d.status IN ('VALIDATED', 'CONFIRMED', 'REJECTED'))
 ),
-near AS (
+near AS MATERIALIZED (
     SELECT DISTINCT d.id
     FROM reviewed r
     JOIN detections d ON d.observation_id = r.observation_id
                      AND d.dec BETWEEN r.dec - :reach_deg AND r.dec + :reach_deg
     WHERE d.created_at <= :as_of
 ),
-votes AS (
+votes AS MATERIALIZED (
     SELECT v.detection_id,
            jsonb_agg(jsonb_build_object(
                'event_id', v.id, 'validator', v.validator_id, 'is_valid', v.is_valid, 'label', v.label,

@@ -1,0 +1,250 @@
+"""check_fits refuses the hostile and the broken; read_image gives the file's own numbers."""
+
+import gzip
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from numpy.testing import assert_array_equal
+
+from astrid_training import fits_guard
+from astrid_training.errors import FitsRefusedError
+from astrid_training.fits import check_fits, logged_warnings, read_image
+
+ROWS, COLUMNS = np.indices((5, 7))  # unequal sides: a swapped axis cannot pass
+NAMED = (10 * ROWS + COLUMNS).astype(np.float32)
+
+
+def card(keyword: str, value: object) -> str:
+    return f"{keyword:<8}= {value!s:>20}".ljust(80)
+
+
+def header(*cards: str, end: bool = True) -> bytes:
+    text = "".join([*cards, "END".ljust(80)] if end else cards)
+    return text.ljust(-(-len(text) // 2880) * 2880).encode()
+
+
+def image_header(bitpix: int = -32, axes: tuple[int, ...] = (7, 5), *more: str) -> bytes:
+    sides = [card(f"NAXIS{i}", n) for i, n in enumerate(axes, 1)]
+    cards = [card("SIMPLE", "T"), card("BITPIX", bitpix), card("NAXIS", len(axes)), *sides]
+    return header(*cards, *more)
+
+
+def write(path: Path, *hdus: fits.PrimaryHDU | fits.ImageHDU | fits.CompImageHDU) -> Path:
+    fits.HDUList(list(hdus)).writeto(path)
+    return path
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(FitsRefusedError) as caught:
+        check_fits(path)
+    return caught.value.reason
+
+
+GOOD = image_header() + bytes(2880)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        pytest.param(b"", "empty", id="no bytes"),
+        pytest.param(b"<!DOCTYPE html><html>404</html>", "html_page", id="web page"),
+        pytest.param(b"\n <html>", "html_page", id="web page after blanks"),
+        pytest.param(b"PK\x03\x04" + bytes(3000), "not_fits", id="another format"),
+        pytest.param(GOOD[: 2880 + 139], "truncated", id="one byte short"),
+        pytest.param(image_header(axes=(10**9, 10**9)), "too_many_pixels", id="10^18 pixels"),
+        pytest.param(image_header(-32, (20000, 20000)), "truncated", id="1.6 GB declared"),
+        pytest.param(image_header(axes=(0, 5)), "bad_axes", id="a side of 0"),
+        pytest.param(image_header(axes=(7, -5)), "bad_axes", id="a negative side"),
+        pytest.param(image_header(axes=(2, 2, 2, 2, 2)), "bad_axes", id="five axes"),
+        pytest.param(image_header(bitpix=0), "bad_bitpix", id="BITPIX 0"),
+        pytest.param(image_header(8, (7, 5), card("BSCALE", 0)), "bad_scaling", id="BSCALE 0"),
+        pytest.param(
+            image_header(8, (7, 5), card("BZERO", "NaN")), "bad_scaling", id="BZERO is NaN"
+        ),
+        pytest.param(header(card("SIMPLE", "T"), end=False), "no_end", id="no END"),
+        pytest.param(header(card("SIMPLE", "T")), "bad_header", id="no BITPIX"),
+        pytest.param(image_header(axes=()), "no_image", id="no image in it"),
+        pytest.param(gzip.compress(GOOD)[:-20], "bad_gzip", id="cut gzip"),
+        pytest.param(gzip.compress(GOOD)[:30] + b"\xff" * 40, "bad_gzip", id="damaged gzip"),
+        pytest.param(gzip.compress(b"<html>"), "html_page", id="gzipped web page"),
+    ],
+)
+def test_a_bad_file_is_refused_with_its_reason(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "bad.fits"
+    path.write_bytes(content)
+
+    assert refusal(path) == reason
+
+
+def test_a_complete_file_without_padding_is_accepted(tmp_path: Path) -> None:
+    path = tmp_path / "ok.fits"
+    path.write_bytes(GOOD[: 2880 + 140])
+
+    check_fits(path)
+
+
+def test_a_gzip_bomb_is_refused_at_the_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fits_guard, "MAX_UNPACKED_BYTES", 10_000)
+    path = tmp_path / "bomb.fits.gz"
+    path.write_bytes(gzip.compress(GOOD + bytes(10_000_000)))
+
+    assert refusal(path) == "gzip_bomb"
+
+
+def test_all_members_of_a_gzip_file_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "two.fits.gz"
+    path.write_bytes(gzip.compress(GOOD[:3000]) + gzip.compress(GOOD[3000:]) + bytes(512))
+
+    check_fits(path)
+
+
+def test_more_hdus_than_any_frame_has_are_refused(tmp_path: Path) -> None:
+    hdus = [fits.ImageHDU(NAMED) for _ in range(fits_guard.MAX_HDUS)]
+
+    assert refusal(write(tmp_path / "many.fits", fits.PrimaryHDU(), *hdus)) == "too_many_hdus"
+
+
+def test_a_truncated_second_hdu_is_found(tmp_path: Path) -> None:
+    path = write(tmp_path / "two.fits", fits.PrimaryHDU(NAMED), fits.ImageHDU(NAMED))
+    path.write_bytes(path.read_bytes()[:-2780])
+
+    assert refusal(path) == "truncated"
+
+
+def test_compressed_images_are_checked_by_their_tiles(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "rice.fits", fits.PrimaryHDU(), fits.CompImageHDU(NAMED.astype(np.int16))
+    )
+    check_fits(path)
+    forged = path.read_bytes().replace(
+        card("ZNAXIS2", 5).encode()[:30], card("ZNAXIS2", 50000).encode()[:30]
+    )
+    path.write_bytes(forged)
+
+    assert refusal(path) == "bad_tiles"
+
+
+def encode_big_endian(path: Path) -> None:
+    write(path, fits.PrimaryHDU(NAMED))
+
+
+def encode_doubles(path: Path) -> None:
+    write(path, fits.PrimaryHDU(NAMED.astype(np.float64)))
+
+
+def encode_unsigned(path: Path) -> None:
+    write(path, fits.PrimaryHDU(NAMED.astype(np.uint16)))  # int16 with BZERO = 32768
+
+
+def encode_scaled(path: Path) -> None:
+    content = image_header(16, (7, 5), card("BSCALE", 0.5), card("BZERO", 1000))
+    path.write_bytes(content + ((NAMED - 1000) / 0.5).astype(">i2").tobytes())
+
+
+def encode_extension(path: Path) -> None:
+    write(path, fits.PrimaryHDU(), fits.ImageHDU(NAMED, name="SCI"))
+
+
+def encode_compressed(path: Path) -> None:
+    write(path, fits.PrimaryHDU(), fits.CompImageHDU(NAMED.astype(np.int32)))
+
+
+def encode_gzipped(path: Path) -> None:
+    encode_big_endian(path)
+    path.write_bytes(gzip.compress(path.read_bytes()))
+
+
+def encode_cube_of_one(path: Path) -> None:
+    write(path, fits.PrimaryHDU(NAMED[None]))
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        encode_big_endian,
+        encode_doubles,
+        encode_unsigned,
+        encode_scaled,
+        encode_extension,
+        encode_compressed,
+        encode_gzipped,
+        encode_cube_of_one,
+    ],
+)
+def test_every_encoding_gives_the_same_native_float32(
+    tmp_path: Path, encode: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "image.fits"
+    encode(path)
+
+    check_fits(path)
+    pixels, _ = read_image(path)
+
+    assert pixels.dtype == np.dtype(np.float32)
+    assert pixels.dtype.isnative
+    assert_array_equal(pixels, NAMED)
+
+
+def test_blank_pixels_of_integers_become_nan(tmp_path: Path) -> None:
+    path = tmp_path / "blank.fits"
+    content = image_header(16, (7, 5), card("BLANK", 23), card("BZERO", 100))
+    path.write_bytes(content + NAMED.astype(">i2").tobytes().ljust(2880, b"\0"))
+
+    pixels, _ = read_image(path)
+
+    assert np.argwhere(np.isnan(pixels)).tolist() == [[2, 3]]
+    assert pixels[0, 0] == 100
+
+
+def test_values_beyond_float32_become_infinite_not_an_error(tmp_path: Path) -> None:
+    path = write(tmp_path / "huge.fits", fits.PrimaryHDU(np.array([[1e300, 1.0]])))
+
+    assert read_image(path)[0].tolist() == [[np.inf, 1.0]]
+
+
+def test_the_extensions_keywords_stand_over_the_primarys(tmp_path: Path) -> None:
+    primary, science = fits.PrimaryHDU(), fits.ImageHDU(NAMED, name="SCI")
+    primary.header["EXPTIME"], primary.header["GAIN"] = 30.0, 1.0
+    science.header["GAIN"] = 6.2
+
+    _, merged = read_image(write(tmp_path / "mef.fits", primary, science), "SCI")
+
+    assert (merged["EXPTIME"], merged["GAIN"]) == (30.0, 6.2)
+
+
+def test_of_repeated_names_the_first_with_pixels_is_taken(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "mef.fits",
+        fits.PrimaryHDU(),
+        fits.ImageHDU(name="SCI"),
+        fits.ImageHDU(-NAMED, name="ERR"),
+        fits.ImageHDU(NAMED, name="SCI"),
+    )
+
+    assert_array_equal(read_image(path, "sci")[0], NAMED)
+    assert_array_equal(read_image(path, 2)[0], -NAMED)
+
+
+def test_an_image_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "plain.fits", fits.PrimaryHDU(NAMED))
+
+    with pytest.raises(FitsRefusedError, match="no 2-D image DIFF"):
+        read_image(path, "DIFF")
+
+
+def test_warnings_of_a_file_are_logged_once_and_others_stay(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        with logged_warnings(tmp_path / "odd.fits"):
+            warnings.warn("odd header", UserWarning, stacklevel=1)
+
+    assert [record.message for record in caplog.records] == [
+        f"{tmp_path / 'odd.fits'}: UserWarning: odd header"
+    ]
+    with pytest.warns(UserWarning, match="outside"):
+        warnings.warn("outside", UserWarning, stacklevel=1)

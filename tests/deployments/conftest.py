@@ -1,0 +1,121 @@
+"""Copies of deployments for a test alone, and what became of their runs."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterId,
+    FlowRunFilter,
+    FlowRunFilterId,
+)
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, FlowRun
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.flows import load_flow_from_entrypoint
+from prefect.utilities.callables import parameter_schema
+
+from deployments.embedded.parts import POOL
+
+ECHO = f"{Path(__file__).with_name('echo_flow.py')}:echo"
+"""A flow that takes the collection's parameters and does nothing with them."""
+
+
+class Deploy(Protocol):
+    """Makes a deployment for this test; it and its runs are removed after it."""
+
+    def __call__(
+        self,
+        name: str,
+        entrypoint: str = ECHO,
+        *,
+        interval_s: float | None = None,
+        parameters: dict[str, Any] | None = None,
+    ) -> DeploymentResponse: ...
+
+
+WaitForRuns = Callable[..., list[FlowRun]]
+
+
+@pytest.fixture
+def client(stack: Any) -> Iterator[SyncPrefectClient]:
+    """A client of the stack's Prefect server."""
+    assert stack
+    with get_client(sync_client=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def deploy(client: SyncPrefectClient) -> Iterator[Deploy]:
+    """Return a function that deploys a flow under a name of the test's own.
+
+    Its runs are those of the named entrypoint in a worker's process, one at a time, as of the
+    real deployments; with `interval_s` they are scheduled.
+    """
+    made: list[UUID] = []
+
+    def make(
+        name: str,
+        entrypoint: str = ECHO,
+        *,
+        interval_s: float | None = None,
+        parameters: dict[str, Any] | None = None,
+    ) -> DeploymentResponse:
+        flow = load_flow_from_entrypoint(entrypoint)
+        schedules = []
+        if interval_s is not None:
+            interval = IntervalSchedule(interval=timedelta(seconds=interval_s))
+            schedules.append(DeploymentScheduleCreate(schedule=interval, slug="test"))
+        new_id = client.create_deployment(
+            flow_id=client.create_flow_from_name(flow.name),
+            name=name,
+            entrypoint=entrypoint,
+            work_pool_name=POOL,
+            pull_steps=[],
+            schedules=schedules,
+            concurrency_limit=1,
+            parameters=parameters or {},
+            parameter_openapi_schema=parameter_schema(flow).model_dump_for_openapi(),
+            enforce_parameter_schema=True,
+        )
+        made.append(new_id)
+        return client.read_deployment(new_id)
+
+    yield make
+    for deployment_id in made:
+        client.delete_deployment(deployment_id)
+        for run in _runs(client, deployment_id):
+            client.delete_flow_run(run.id)
+
+
+@pytest.fixture
+def wait_for_runs(client: SyncPrefectClient) -> WaitForRuns:
+    """Return a function that waits until a deployment has so many runs that ended.
+
+    It returns all of them that ended, the first started first.
+    """
+
+    def wait(deployment_id: UUID, count: int = 1, timeout_s: float = 120.0) -> list[FlowRun]:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            runs = _runs(client, deployment_id)
+            ended = [run for run in runs if run.state is not None and run.state.is_final()]
+            if len(ended) >= count:
+                return sorted(ended, key=lambda run: str(run.start_time))
+            seen = [(run.name, run.state_name) for run in runs]
+            assert time.monotonic() < deadline, f"{count} runs awaited; these are there: {seen}"
+            time.sleep(0.5)
+
+    return wait
+
+
+def _runs(client: SyncPrefectClient, deployment_id: UUID) -> list[FlowRun]:
+    of_it = DeploymentFilter(id=DeploymentFilterId(any_=[deployment_id]))
+    return list(client.read_flow_runs(deployment_filter=of_it, limit=200))
