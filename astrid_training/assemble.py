@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from astrid_training.build import BUILT
 from astrid_training.errors import FunnelError
 from astrid_training.packs import read_table
 from astrid_training.records import (
@@ -65,10 +66,8 @@ def assemble(
 
 def _join(kept: pa.Table, store: Store, built: Sequence[BuiltBatch]) -> pa.Table:
     kept = kept.drop_columns(["step", "reason", "detail"])
-    tables = [read_table(store, "built", batch.samples) for batch in built if batch.rows]
-    if not tables:
-        return kept.slice(0, 0)
-    pixels = pa.concat_tables(tables)
+    tables = [read_table(store, "built", batch.samples) for batch in built]
+    pixels = pa.concat_tables([BUILT.empty_table(), *tables])
     # What was measured on the file wins over what the database says of it.
     kept = kept.drop_columns(
         sorted(set(kept.column_names) & set(pixels.column_names) - {"sample_key"})

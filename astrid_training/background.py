@@ -50,8 +50,9 @@ class BackgroundMesh:
         top, left = row0[0], column0[0]
         nodes = self._smoothed(slice(top, row1[-1] + 1), slice(left, column1[-1] + 1))
         t = t[:, None]
-        along_y = (1 - t) * nodes[row0 - top] + t * nodes[row1 - top]
-        level: Floats = (1 - u) * along_y[:, column0 - left] + u * along_y[:, column1 - left]
+        along_y = nodes[row0 - top] + t * (nodes[row1 - top] - nodes[row0 - top])
+        before, after = along_y[:, column0 - left], along_y[:, column1 - left]
+        level: Floats = before + u * (after - before)
         return level
 
     def rms(self, row: int, column: int) -> float:

@@ -29,7 +29,7 @@ from astrid_training.records import Downloaded, MaskRef, QualityRef, Reject, Sou
 from astrid_training.store import Store
 from astrid_training.surveys import Frame, profile_for, read_frame
 
-__all__ = ["MASKED", "build_masks", "build_samples", "build_stamps", "register_stamps"]
+__all__ = ["BUILT", "MASKED", "build_masks", "build_samples", "build_stamps", "register_stamps"]
 
 REAL, BOGUS = 1, 2  # codes of a target's footprint in a mask
 MASKED = pa.schema(
@@ -40,6 +40,10 @@ MASKED = pa.schema(
         ("mask_digest", pa.string()),
     ]
 )
+"""Stamps and their masks."""
+
+BUILT = pa.schema([*MASKED, *(field for field in MEASUREMENTS if field.name not in MASKED.names)])
+"""What a batch leaves: stamps, masks and measurements, one row a sample."""
 
 Row = dict[str, Any]
 
@@ -244,5 +248,5 @@ def build_samples(store: Store, masks: MaskRef) -> QualityRef:
             if name not in members.column_names:
                 members = members.append_column(name, measured[name])
         joined.append(members.filter(usable))
-    table = pa.concat_tables(joined) if joined else MASKED.empty_table()
+    table = pa.concat_tables(joined) if joined else BUILT.empty_table()
     return QualityRef(put_table(store, "built", table), table.num_rows, rejects)

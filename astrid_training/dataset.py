@@ -100,8 +100,9 @@ def collate(
     if isinstance(samples, Stacked):
         return samples.batch
     images, masks, labels, weights, keys = zip(*samples, strict=True)
-    stacked = (torch.stack(tensors) for tensors in (images, masks, labels, weights))
-    return Batch(*stacked, key=keys)
+    return Batch(
+        torch.stack(images), torch.stack(masks), torch.stack(labels), torch.stack(weights), keys
+    )
 
 
 default_collate_fn_map[Sample] = collate
@@ -202,6 +203,9 @@ class AstrIDTrainingDataset(Dataset[Sample]):
             tuple([self.keys[index] for index in at.tolist()]),
         )
         return Stacked(batch)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(len(self)))
 
     def __repr__(self) -> str:
         return f"AstrIDTrainingDataset({self.record.name!r}, {self.split}, {len(self)} samples)"

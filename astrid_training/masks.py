@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from astrid_training.params import MaskRule
-from astrid_training.stamps import Flag
+from astrid_training.stamps import Flag, has
 
 __all__ = ["BACKGROUND", "BOGUS", "IGNORE", "REAL", "Masks", "make_masks"]
 
@@ -78,16 +78,15 @@ def _disks(shape: tuple[int, ...], x: Floats, y: Floats, radius: Floats) -> Bool
 
 
 def _unjudgeable(flags: NDArray[np.uint8], grow_px: int) -> Bools:
-    full = flags & Flag.SATURATED > 0
+    full = has(flags, Flag.SATURATED)
     if grow_px and full.any():
         full = ndimage.binary_dilation(full, FULL_SQUARE, iterations=grow_px)
-    unjudgeable: Bools = (flags & NO_PIXELS > 0) | full
-    return unjudgeable
+    return has(flags, NO_PIXELS) | full
 
 
 def _missing_share(flags: NDArray[np.uint8], target: Bools) -> Floats:
     """Return which share of each target disk has no pixels; 1 where no disk is on the stamp."""
     size = target.sum(axis=(1, 2))
-    lost = (target & (flags & NO_PIXELS > 0)).sum(axis=(1, 2))
+    lost = (target & has(flags, NO_PIXELS)).sum(axis=(1, 2))
     share: Floats = np.where(size > 0, lost / np.maximum(size, 1), 1.0)
     return share

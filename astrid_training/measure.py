@@ -14,7 +14,7 @@ from astrid_training.digests import digest_bytes
 from astrid_training.params import PreprocessSpec
 from astrid_training.positions import LEAST_SNR, Aperture, Position, aperture
 from astrid_training.processor import ExposureFrames
-from astrid_training.stamps import ROLES, Flag, Stamps, central
+from astrid_training.stamps import ROLES, Flag, Stamps, central, has
 from astrid_training.surveys.frames import Frame
 from astrid_training.surveys.profiles import SurveyProfile
 
@@ -171,13 +171,13 @@ def _of_flags(
         frame is not None and frame.meta.saturation is not None
         for frame in (frames.science, frames.reference)
     ]
-    saturated = (centre & Flag.SATURATED > 0).any(axis=(1, 2)).tolist()
+    saturated = has(centre, Flag.SATURATED).any(axis=(1, 2)).tolist()
     looked = stamps.cosmic_rays == FOUND
-    hit = seen & Flag.COSMIC_RAY > 0
+    hit = has(seen, Flag.COSMIC_RAY)
     template = stamps.raw[:, ROLES.index("reference"), *central(spec.margin, spec.stamp_size)]
     return {
-        "valid_frac": (seen & bad == 0).mean(axis=(1, 2)).tolist(),
-        "central_bad": (centre & bad > 0).sum(axis=(1, 2)).tolist(),
+        "valid_frac": (~has(seen, bad)).mean(axis=(1, 2)).tolist(),
+        "central_bad": has(centre, bad).sum(axis=(1, 2)).tolist(),
         "saturated_centre": saturated if any(levels_known) else [None] * count,
         "template_coverage": (
             (~np.isnan(template)).mean(axis=(1, 2)).tolist() if frames.reference else [None] * count

@@ -20,6 +20,7 @@ from astrid_training.stamps import (
     Stamps,
     central,
     centre_pixel,
+    has,
     overlap,
 )
 from astrid_training.surveys.frames import Frame
@@ -225,7 +226,8 @@ class AstronomicalImageProcessor:
             ..., None, None
         ]
         padded = _beyond_edges(frames.primary.shape, column, row, self.spec.padded_size)
-        flags = np.where(padded, Flag.PADDED, missing[:, primary] * np.uint8(Flag.MISSING))
+        flags: NDArray[np.uint8] = missing[:, primary] * np.uint8(Flag.MISSING)
+        flags[padded] = np.uint8(Flag.PADDED)
         for channel, role in enumerate(ROLES):
             if role in self.spec.channels and channel != primary:
                 flags |= missing[:, channel] * np.uint8(Flag.OTHER_MISSING)
@@ -233,8 +235,7 @@ class AstronomicalImageProcessor:
             if role != "difference" and frame is not None and frame.meta.saturation is not None:
                 full = raw[:, channel] >= SATURATED_FROM * frame.meta.saturation
                 flags |= full * np.uint8(Flag.SATURATED)
-        planes: NDArray[np.uint8] = flags.astype(np.uint8)
-        return planes
+        return flags
 
     def _flag_cosmic_rays(
         self,
@@ -254,7 +255,7 @@ class AstronomicalImageProcessor:
             for plane, x, y in zip(flags, *frames.centres(role, *centre), strict=True):
                 left, bottom = int(x) - size // 2, int(y) - size // 2
                 hit = cosmic_rays.flag_cosmic_rays(frame, left, bottom, size, limit)
-                plane[hit] |= Flag.COSMIC_RAY
+                plane[hit] |= np.uint8(Flag.COSMIC_RAY)
         return cosmic_rays.why_not(frames.science, fwhm_px)
 
     def _problems(
@@ -262,8 +263,8 @@ class AstronomicalImageProcessor:
     ) -> list[StampRefusedError | None]:
         rows, columns = central(self.spec.margin, self.spec.stamp_size)
         seen = flags[:, rows, columns]
-        on_image = 1 - (seen & Flag.PADDED > 0).mean(axis=(1, 2))
-        valid = (seen & (Flag.PADDED | Flag.MISSING) == 0).sum(axis=(1, 2))
+        on_image = 1 - has(seen, Flag.PADDED).mean(axis=(1, 2))
+        valid = (~has(seen, Flag.PADDED | Flag.MISSING)).sum(axis=(1, 2))
         noise = scales[:, _primary(frames)]
         height, width = frames.primary.shape
         return [

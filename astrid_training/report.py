@@ -48,9 +48,7 @@ class FunnelLine:
     """Subjects still there after this line."""
 
 
-def write_report(
-    dataset: TrainingDataset, samples: pa.Table, packs: PackCache, path: Path
-) -> Path:
+def write_report(dataset: TrainingDataset, samples: pa.Table, packs: PackCache, path: Path) -> Path:
     """Write the report of a published dataset and return `path`.
 
     The same dataset gives the same bytes.

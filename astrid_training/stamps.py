@@ -15,6 +15,7 @@ __all__ = [
     "Stamps",
     "central",
     "centre_pixel",
+    "has",
     "overlap",
 ]
 
@@ -118,6 +119,12 @@ class Overlap:
     rows: slice
     columns: slice
     inside: tuple[slice, slice]
+
+
+def has(flags: NDArray[np.uint8], wanted: Flag) -> NDArray[np.bool_]:
+    """Return which pixels carry any of the wanted bits."""
+    carried: NDArray[np.bool_] = flags & np.uint8(wanted) != 0  # a bare Flag would make it int64
+    return carried
 
 
 def centre_pixel(position: NDArray[np.float64]) -> NDArray[np.intp]:

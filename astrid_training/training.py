@@ -100,7 +100,9 @@ def train_unet(
     with _deterministic(params.seed):
         model = UNet(len(params.channels), params.width)
         history = _optimise(model, splits.train, params, progress)
-        measured = {name: _measure(model, getattr(splits, name), params) for name in ("val", "test")}
+        measured = {
+            name: _measure(model, getattr(splits, name), params) for name in ("val", "test")
+        }
     tail = history[-max(1, len(history) // 10) :]
     metrics = {"train_loss": sum(tail) / len(tail)}
     for split, values in measured.items():

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 __all__ = ["UNet"]
 
+PRIOR = 0.01  # share of a stamp's pixels that a target covers, roughly
+
 
 class UNet(nn.Module):
     """A U-Net of four levels that returns one logit per pixel.
@@ -20,7 +22,6 @@ class UNet(nn.Module):
     """
 
     DEPTH = 4
-    PRIOR = 0.01  # share of a stamp's pixels that a target covers, roughly
 
     def __init__(self, in_channels: int = 1, width: int = 8) -> None:
         super().__init__()
@@ -38,7 +39,7 @@ class UNet(nn.Module):
         self.decoders = nn.ModuleList(_block(2 * after, after) for _, after in steps)
         self.final = nn.Conv2d(width, 1, kernel_size=1)
         # targets are rare: from even odds the first hundred steps only learn the background
-        nn.init.constant_(self.final.bias, math.log(self.PRIOR / (1 - self.PRIOR)))
+        nn.init.constant_(self.final.get_parameter("bias"), math.log(PRIOR / (1 - PRIOR)))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits, (sample, 1, y, x), for images, (sample, channel, y, x) float32.

@@ -1,15 +1,25 @@
 """One real stack for the whole session; a fresh migrated database for every test that asks."""
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import count
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
 
 from astrid_training.migrate import migrate
+from astrid_training.packs import PackCache
+from astrid_training.params import TrainingDataCollectionParams
+from astrid_training.records import PublishedDataset
+from astrid_training.simulate import SkyPlan, simulate
+from astrid_training.store import Sources, Store
 
 _numbers = count(1)
+SMALL_SKY = SkyPlan(fields=6, epochs=3, frame_size=(220, 260), stars=40, galaxies=10, artifacts=4)
 
 
 @pytest.fixture(scope="session")
@@ -20,31 +30,146 @@ def postgres_url() -> str:
     )
 
 
+@dataclass(frozen=True)
+class Databases:
+    """Makes databases by copying others, which is faster than filling each."""
+
+    admin: Engine
+
+    def make(self, template: str | None = None) -> Engine:
+        name = f"test_{os.getpid()}_{next(_numbers)}"
+        copied = "" if template is None else f" TEMPLATE {template}"
+        with self.admin.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}{copied}"))
+        return create_engine(self.admin.url.set(database=name))
+
+    def drop(self, engine: Engine) -> None:
+        engine.dispose()
+        with self.admin.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {engine.url.database} WITH (FORCE)"))
+
+
 @pytest.fixture(scope="session")
-def _template(postgres_url: str) -> Iterator[tuple[Engine, str]]:
-    """A migrated database that others are copied from, which is faster than migrating each."""
-    name = f"template_{os.getpid()}"
-    admin = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    engine = create_engine(make_url(postgres_url).set(database=name))
-    migrate(engine)
-    engine.dispose()
-    yield admin, name
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+def databases(postgres_url: str) -> Iterator[Databases]:
+    """Where tests get their databases from."""
+    admin = create_engine(make_url(postgres_url), isolation_level="AUTOCOMMIT")
+    yield Databases(admin)
     admin.dispose()
 
 
-@pytest.fixture
-def database(_template: tuple[Engine, str]) -> Iterator[Engine]:
-    """An engine on a fresh, migrated, empty database."""
-    admin, template = _template
-    name = f"test_{os.getpid()}_{next(_numbers)}"
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
-    engine = create_engine(admin.url.set(database=name))
-    yield engine
+@pytest.fixture(scope="session")
+def _migrated(databases: Databases) -> Iterator[str]:
+    engine = databases.make()
+    migrate(engine)
     engine.dispose()
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    yield str(engine.url.database)
+    databases.drop(engine)
+
+
+@pytest.fixture
+def database(databases: Databases, _migrated: str) -> Iterator[Engine]:
+    """An engine on a fresh, migrated, empty database."""
+    engine = databases.make(_migrated)
+    yield engine
+    databases.drop(engine)
+
+
+@dataclass(frozen=True)
+class Sky:
+    """A simulated survey: rows in a database, files in a store."""
+
+    engine: Engine
+    home: Path
+    truth: Path
+
+    @property
+    def store(self) -> Store:
+        return Store(f"file://{self.home}/store")
+
+    @property
+    def packs(self) -> PackCache:
+        return PackCache(self.store, self.home / "cache")
+
+
+@pytest.fixture(scope="session")
+def _simulated(
+    databases: Databases, _migrated: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sky]:
+    home = tmp_path_factory.mktemp("sky")
+    sky = Sky(databases.make(_migrated), home, home / "truth.jsonl")
+    store = sky.store
+
+    def put(key: str, data: bytes) -> str:
+        store.put(key, data)
+        return key
+
+    with sky.engine.begin() as connection:
+        simulate(SMALL_SKY, connection, put, sky.truth)
+    sky.engine.dispose()
+    yield sky
+    databases.drop(sky.engine)
+
+
+@pytest.fixture
+def sky(databases: Databases, _simulated: Sky, tmp_path: Path) -> Iterator[Sky]:
+    """A copy of a small simulated survey that a test may change."""
+    shutil.copytree(_simulated.home / "store", tmp_path / "sky" / "store")
+    engine = databases.make(str(_simulated.engine.url.database))
+    yield Sky(engine, tmp_path / "sky", _simulated.truth)
+    databases.drop(engine)
+
+
+Collect = Callable[..., PublishedDataset]
+
+
+@pytest.fixture
+def collect(sky: Sky) -> Collect:
+    """Collect from the small sky by the library alone, in the order of the flow."""
+
+    def run(**fields: object) -> PublishedDataset:
+        from astrid_training import build, downloads, plan, selection
+        from astrid_training.assemble import assemble
+        from astrid_training.packs import put_table, read_table
+        from astrid_training.processor import AstronomicalImageProcessor
+        from astrid_training.publish import Collected, publish
+        from astrid_training.records import BuiltBatch, Selection, StampsRef
+
+        lenient = {"quality_score_threshold": 0, "allow_one_class": True, "batch_samples": 64}
+        params = TrainingDataCollectionParams.model_validate({**lenient, **fields})
+        as_of, store = params.as_of or datetime.now(UTC), sky.store
+        processor = AstronomicalImageProcessor(params.preprocess)
+        cache = downloads.SourceCache(Sources(store), sky.home / "cache" / "sources")
+        with sky.engine.begin() as connection:
+            table = selection.select_subjects(connection, params, as_of)
+            digest = put_table(store, "selections", table)
+            selected = Selection(digest, as_of, table.num_rows, table["reason"].null_count)
+            planned = plan.plan_batches(
+                connection,
+                store,
+                Sources(store),
+                selected,
+                processor.fingerprint,
+                params.batch_samples,
+            )
+        built = []
+        for batch in planned.batches:
+            stamps, rejects = StampsRef(batch.targets, batch.samples, []), []
+            if not batch.built:
+                targets = read_table(store, "targets", batch.targets)
+                files = downloads.fetch_sources(cache, targets)
+                stamps = build.build_stamps(store, cache, batch.targets, files, processor)
+                with sky.engine.begin() as connection:
+                    downloads.quarantine(connection, targets, files.rejects)
+                    build.register_stamps(
+                        connection, store, batch.targets, stamps, processor.fingerprint
+                    )
+                rejects = files.rejects + stamps.rejects
+            masks = build.build_masks(store, sky.packs, stamps, batch.labels, params.mask)
+            quality = build.build_samples(store, masks)
+            rejects = rejects + masks.rejects + quality.rejects
+            built.append(BuiltBatch(quality.samples, quality.rows, rejects, {}))
+        assembled = assemble(store, selected, planned, built)
+        run = Collected(params, as_of, planned.source_digest, "tester", "no-flow-run", [])
+        return publish(sky.engine, store, sky.packs, assembled, run)
+
+    return run

@@ -17,6 +17,7 @@ __all__ = ["read_frame"]
 SENTINELS = {-99.0, -999.0, -9999.0}
 NO_TEXT = {"", "null", "none", "nan"}
 DAY_S = 86400.0
+MOST_ARCSEC_A_PIXEL = 600.0  # a header without a scale means one degree to wcslib
 
 _log = logging.getLogger(__name__)
 
@@ -55,10 +56,11 @@ def _celestial_wcs(header: "Header", hdus: Any, name: str) -> Any:  # noqa: ANN4
             return None
         wcs = wcs.celestial
         wcs.wcs.set()
+        scale = _wcs_scale(wcs)
     except (ValueError, KeyError, AssertionError) as error:  # wcslib's errors are ValueErrors
         _log.warning("%s: WCS not usable, pixel positions are taken instead: %s", name, error)
         return None
-    return wcs
+    return wcs if scale is not None and scale < MOST_ARCSEC_A_PIXEL else None
 
 
 def _parse_meta(header: "Header", profile: SurveyProfile, wcs: Any) -> FrameMeta:  # noqa: ANN401 - astropy has no types

@@ -52,7 +52,7 @@ def test_a_sloping_sky_full_of_stars_is_recovered() -> None:
     rows, columns = np.indices((HEIGHT, WIDTH))
     level = BackgroundMesh(Frame(sky()), 64).at(*EVERYTHING)
 
-    inner = slice(70, HEIGHT - 70), slice(70, WIDTH - 70)
+    inner = slice(130, HEIGHT - 130), slice(130, WIDTH - 130)  # at edges the filter is one-sided
     assert_allclose(level[inner], (200 + 0.05 * columns - 0.02 * rows)[inner], atol=0.6)
 
 

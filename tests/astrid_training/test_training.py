@@ -12,6 +12,7 @@ from torch import Tensor
 
 from astrid_training.dataset import TrainingSplits, splits_from
 from astrid_training.errors import ParityError
+from astrid_training.params import CHANNELS
 from astrid_training.training import (
     TrainingParams,
     TrainingResult,
@@ -108,9 +109,8 @@ def test_a_network_is_not_used_on_pixels_prepared_in_another_way(
 
 
 def test_three_channels_can_be_trained_on(published: Any, tmp_path: Path) -> None:
-    channels = ("science", "reference", "difference")
-    splits = splits_from(published.record, published.store, tmp_path / "cache", channels)
-    params = TrainingParams(steps=1, batch_size=4, width=2, channels=channels)
+    splits = splits_from(published.record, published.store, tmp_path / "cache", CHANNELS)
+    params = TrainingParams(steps=1, batch_size=4, width=2, channels=CHANNELS)
 
     train_unet(splits, params, tmp_path)
 
@@ -132,9 +132,7 @@ def test_an_empty_train_split_is_refused(published: Any, tmp_path: Path) -> None
         train_unet(empty, QUICK, tmp_path)
 
 
-def test_a_loss_that_explodes_is_an_error_and_saves_nothing(
-    published: Any, tmp_path: Path
-) -> None:
+def test_a_loss_that_explodes_is_an_error_and_saves_nothing(published: Any, tmp_path: Path) -> None:
     broken = splits_from(published.record, published.store, tmp_path)
     broken.train.weights[:] = math.nan
 

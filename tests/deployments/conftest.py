@@ -13,13 +13,11 @@ from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterId,
-    FlowRunFilter,
-    FlowRunFilterId,
 )
-from prefect.client.schemas.objects import ConcurrencyLimitConfig, FlowRun
+from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions, FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import IntervalSchedule
-from prefect.flows import load_flow_from_entrypoint
+from prefect.flows import Flow, load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
 
 from deployments.embedded.parts import POOL
@@ -38,6 +36,7 @@ class Deploy(Protocol):
         *,
         interval_s: float | None = None,
         parameters: dict[str, Any] | None = None,
+        limit: int | None = 1,
     ) -> DeploymentResponse: ...
 
 
@@ -56,8 +55,8 @@ def client(stack: Any) -> Iterator[SyncPrefectClient]:
 def deploy(client: SyncPrefectClient) -> Iterator[Deploy]:
     """Return a function that deploys a flow under a name of the test's own.
 
-    Its runs are those of the named entrypoint in a worker's process, one at a time, as of the
-    real deployments; with `interval_s` they are scheduled.
+    A worker runs the named entrypoint in a process, one at a time unless `limit` says otherwise,
+    as it does with the real deployments; with `interval_s` the runs are scheduled.
     """
     made: list[UUID] = []
 
@@ -67,8 +66,9 @@ def deploy(client: SyncPrefectClient) -> Iterator[Deploy]:
         *,
         interval_s: float | None = None,
         parameters: dict[str, Any] | None = None,
+        limit: int | None = 1,
     ) -> DeploymentResponse:
-        flow = load_flow_from_entrypoint(entrypoint)
+        flow: Flow[..., Any] = load_flow_from_entrypoint(entrypoint)
         schedules = []
         if interval_s is not None:
             interval = IntervalSchedule(interval=timedelta(seconds=interval_s))
@@ -80,7 +80,10 @@ def deploy(client: SyncPrefectClient) -> Iterator[Deploy]:
             work_pool_name=POOL,
             pull_steps=[],
             schedules=schedules,
-            concurrency_limit=1,
+            concurrency_limit=limit,
+            concurrency_options=ConcurrencyOptions(
+                collision_strategy=ConcurrencyLimitStrategy.ENQUEUE
+            ),
             parameters=parameters or {},
             parameter_openapi_schema=parameter_schema(flow).model_dump_for_openapi(),
             enforce_parameter_schema=True,
@@ -90,9 +93,10 @@ def deploy(client: SyncPrefectClient) -> Iterator[Deploy]:
 
     yield make
     for deployment_id in made:
-        client.delete_deployment(deployment_id)
+        client.pause_deployment(deployment_id)  # or the scheduler makes new ones meanwhile
         for run in _runs(client, deployment_id):
             client.delete_flow_run(run.id)
+        client.delete_deployment(deployment_id)
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 from typing import Any, Literal
 
 from prefect import flow
-from prefect.states import Completed, State
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from astrid_training.params import TrainingDataCollectionParams
 from flows.parameters import flat_parameters

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -194,6 +195,16 @@ def test_a_killed_part_alone_is_started_again_and_nothing_is_lost(
     assert changed == {part}
     assert healed.to_dict() | {"parts": {}} == running.to_dict() | {"parts": {}}
     assert rows(healed) == [1]
+
+
+def test_two_starters_at_once_start_one_stack(running: Status, home: Path) -> None:
+    kill(running, "postgres")
+
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(up, [home, home])
+
+    assert one.is_running
+    assert pids(one) == pids(other)
 
 
 def test_a_copied_address_of_the_stack_is_still_the_stack(

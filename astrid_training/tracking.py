@@ -1,0 +1,162 @@
+"""MLflow through its client object: how we reach it, and how it knows our datasets.
+
+MLflow is imported inside the functions: it takes seconds, and a loader needs none of it.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.types as kinds
+
+from astrid_training.records import TrainingDataset
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput, Metric, Param, RunTag
+
+__all__ = [
+    "TrackingUnavailableError",
+    "as_metrics",
+    "as_params",
+    "as_tags",
+    "dataset_input",
+    "dataset_tags",
+    "ending",
+    "experiment_id",
+    "safe_name",
+    "tracking",
+]
+
+ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",  # a task's own time limit does not end a blocked socket
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # longer outages are for the task's retries
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+LONGEST_VALUE = 6000  # of a parameter, characters
+PASSING = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"}
+
+
+class TrackingUnavailableError(ConnectionError):
+    """MLflow does not answer."""
+
+
+@contextmanager
+def tracking(uri: str) -> Iterator["MlflowClient"]:
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield MlflowClient(tracking_uri=uri)
+    except MlflowException as error:
+        if error.error_code not in PASSING:
+            raise
+        raise TrackingUnavailableError(
+            f"MLflow at {uri} does not answer: {str(error).splitlines()[0]}; start it with "
+            "`astrid-training up` or correct MLFLOW_TRACKING_URI"
+        ) from error
+
+
+@contextmanager
+def ending(client: "MlflowClient", run_id: str) -> Iterator[None]:
+    """End the run with the block: finished, or failed if it raises."""
+    status = "FAILED"
+    try:
+        yield
+        status = "FINISHED"
+    finally:
+        client.set_terminated(run_id, status)
+
+
+def experiment_id(client: "MlflowClient", name: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    found: Any = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            found = client.get_experiment_by_name(name)  # another run has just made it
+    return str(found.experiment_id)
+
+
+def dataset_tags(dataset: TrainingDataset) -> dict[str, str]:
+    tags = {
+        "dataset_id": str(dataset.id),
+        "dataset": dataset.name,
+        "version_id": dataset.version_id,
+        "parent_id": str(dataset.parent_id or ""),
+        "spec_fingerprint": dataset.spec_fingerprint,
+        "flow_run_id": dataset.flow_run_id or "",
+        **{f"{name}_digest": digest for name, digest in dataset.digests.items()},
+    }
+    return {f"astrid.{name}": value for name, value in tags.items()}
+
+
+def dataset_input(
+    dataset: TrainingDataset, context: str, source_uri: str | None, schema: pa.Schema | None = None
+) -> "DatasetInput":
+    """Return the dataset as MLflow knows it: our version is its digest."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    uri = source_uri or dataset.samples_key
+    columns = [{"name": field.name, "type": _mlflow_type(field.type)} for field in schema or ()]
+    profile = {
+        "num_rows": dataset.total_samples,
+        "splits": dataset.splits,
+        "classes": dataset.classes,
+        "spec_fingerprint": dataset.spec_fingerprint,
+        "content_digest": dataset.digests["content"],
+    }
+    entity = Dataset(
+        name=dataset.name,
+        digest=dataset.version_id,
+        source_type="s3" if uri.startswith("s3:") else "local",
+        source=json.dumps({"uri": uri}),
+        schema=json.dumps({"mlflow_colspec": columns}) if columns else None,
+        profile=json.dumps(profile, sort_keys=True),
+    )
+    return DatasetInput(entity, tags=[InputTag("mlflow.data.context", context)])
+
+
+def _mlflow_type(kind: pa.DataType) -> str:
+    known = {"string": "string", "bool": "boolean", "int32": "integer", "int64": "long"}
+    if kinds.is_timestamp(kind):
+        return "datetime"
+    return known.get(str(kind), "double")
+
+
+def as_metrics(numbers: Mapping[str, float], at_ms: int) -> list["Metric"]:
+    """Return metrics of one instant, so that logging them again adds nothing."""
+    from mlflow.entities import Metric
+
+    return [Metric(name, float(value), at_ms, 0) for name, value in numbers.items()]
+
+
+def as_params(values: Mapping[str, Any]) -> list["Param"]:
+    from mlflow.entities import Param
+
+    texts = {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in values.items()
+    }
+    return [Param(name, text[:LONGEST_VALUE]) for name, text in texts.items()]
+
+
+def as_tags(values: Mapping[str, str]) -> list["RunTag"]:
+    from mlflow.entities import RunTag
+
+    return [RunTag(name, value) for name, value in values.items()]
+
+
+def safe_name(name: str) -> str:
+    """Return the name with what MLflow refuses in keys and file names replaced."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name)

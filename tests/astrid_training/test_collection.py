@@ -1,0 +1,264 @@
+"""A simulated survey becomes a dataset: nothing lost, nothing doubled, nothing invented."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from sqlalchemy import text
+
+from astrid_training.catalogue import TrainingDatasetManager
+from astrid_training.errors import CollectionRefusedError, DatasetNotFoundError, GateFailedError
+from astrid_training.fits import read_image
+from astrid_training.params import PreprocessSpec
+from astrid_training.publish import CollectionGateError
+from astrid_training.records import PublishedDataset
+from astrid_training.samples import read_samples
+from astrid_training.stamps import Flag
+
+Collect = Callable[..., PublishedDataset]
+
+
+def samples_of(sky: Any, published: PublishedDataset) -> pa.Table:
+    record = TrainingDatasetManager(sky.engine).get_dataset(published.dataset_id)
+    return read_samples(sky.store, record.samples_key)
+
+
+def counts(sky: Any) -> dict[str, int]:
+    tables = ("datasets", "samples", "rejects", "split_ledger", "split_members")
+    with sky.engine.connect() as connection:
+        return {
+            name: connection.execute(text(f"SELECT count(*) FROM training_{name}")).scalar_one()
+            for name in tables
+        }
+
+
+def test_the_funnel_adds_up(collect: Collect) -> None:
+    published = collect()
+
+    selected, *drops, kept = published.funnel
+    assert (selected.reason, kept.reason) == ("selected", "kept")
+    assert selected.count == kept.count + sum(row.count for row in drops)
+    assert kept.count == published.total_samples == sum(published.splits.values())
+    assert kept.count == sum(published.classes.values())
+    assert published.total_samples > 50
+
+
+def test_labels_are_the_peoples_and_not_the_models(sky: Any, collect: Collect) -> None:
+    samples = samples_of(sky, collect())
+
+    truth = {}
+    for line in sky.truth.read_text().splitlines():
+        entry = json.loads(line)
+        if entry["kind"] == "detection":
+            truth[entry["detection_id"]] = entry["is_real"]
+    said = samples["is_anomaly"].to_numpy(zero_copy_only=False)
+    is_real = np.array([truth[key] for key in samples["detection_id"].to_pylist()])
+    score = samples["model_score"].to_numpy() >= 0.5
+    assert (said == is_real).mean() > 0.9
+    assert (said == is_real).mean() > (score == is_real).mean()
+    assert 0.2 < said.mean() < 0.8  # rejections are in
+
+
+def test_the_same_collection_again_adds_nothing(sky: Any, collect: Collect) -> None:
+    first = collect()
+    before = counts(sky)
+
+    again = collect()
+
+    assert again.reused
+    assert (again.dataset_id, again.digests["content"]) == (
+        first.dataset_id,
+        first.digests["content"],
+    )
+    assert counts(sky) == before
+
+
+def test_batches_and_homes_do_not_change_the_content(sky: Any, collect: Collect) -> None:
+    first = collect()
+
+    other = collect(batch_samples=16, name="other")
+
+    assert other.version_id == first.version_id
+    assert other.dataset_id != first.dataset_id
+
+
+def test_a_new_review_makes_a_new_version_over_the_same_pixels(sky: Any, collect: Collect) -> None:
+    first = collect()
+    samples = samples_of(sky, first)
+    images = set(sky.store.keys("images"))
+    real = samples.filter(samples["is_anomaly"]).slice(0, 1).to_pylist()[0]
+    with sky.engine.begin() as connection:
+        for n in range(3):
+            connection.execute(
+                text(
+                    "INSERT INTO validation_events (id, detection_id, validator_id, is_valid, "
+                    "confidence_level) VALUES (gen_random_uuid(), :detection, :who, false, 'EXPERT')"
+                ),
+                {"detection": real["detection_id"], "who": f"new-{n}"},
+            )
+
+    second = collect()
+
+    changed = {row["sample_key"]: row for row in samples_of(sky, second).to_pylist()}
+    assert changed[real["sample_key"]]["is_anomaly"] is False
+    assert second.version_id != first.version_id
+    assert set(sky.store.keys("images")) == images
+    manager = TrainingDatasetManager(sky.engine)
+    assert manager.get_dataset(first.dataset_id).status == "superseded"
+    assert str(manager.get_dataset(second.dataset_id).parent_id) == first.dataset_id
+    old = {row["sample_key"]: row["split"] for row in samples.to_pylist()}
+    assert all(changed[key]["split"] == split for key, split in old.items() if key in changed)
+
+
+def test_as_of_looks_back(sky: Any, collect: Collect) -> None:
+    now = collect()
+    with sky.engine.connect() as connection:
+        middle = connection.execute(
+            text(
+                "SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY created_at) "
+                "FROM validation_events"
+            )
+        ).scalar_one()
+
+    then = collect(as_of=middle, name="then")
+
+    assert then.funnel[0].count < now.funnel[0].count
+
+
+def test_no_object_of_the_sky_is_in_two_splits(sky: Any, collect: Collect) -> None:
+    samples = samples_of(sky, collect())
+    splits: dict[str, set[str]] = {}
+    for row in samples.to_pylist():
+        splits.setdefault(row["group_key"], set()).add(row["split"])
+
+    assert all(len(names) == 1 for names in splits.values())
+    assert len(splits) < samples.num_rows  # several epochs of one object share a group
+
+
+def test_with_the_identity_spec_a_stamp_is_the_files_pixels(sky: Any, collect: Collect) -> None:
+    spec = PreprocessSpec.identity()
+    samples = samples_of(sky, collect(preprocess=spec))
+
+    half = spec.padded_size // 2
+    for row in samples.slice(0, 12).to_pylist():
+        stamp = sky.packs.open("images", row["image_pack"])[row["image_row"]]
+        flags = sky.packs.open("flags", row["flag_pack"])[row["image_row"]]
+        for channel, role in ((0, "science"), (2, "difference")):
+            frame, _ = read_image(sky.home / "store" / row[f"{role}_path"], 0)
+            # the frame's pixel under the stamp's centre pixel
+            x = round(row["frame_x"] - row["x"]) + half
+            y = round(row["frame_y"] - row["y"]) + half
+            good = (flags & (Flag.MISSING | Flag.PADDED | Flag.OTHER_MISSING)) == 0
+            rows, columns = np.nonzero(good)
+            expected = frame[rows + y - half, columns + x - half]
+            np.testing.assert_array_equal(stamp[channel][good], expected)
+
+
+def test_paths_in_the_database_lead_to_the_pixels(sky: Any, collect: Collect) -> None:
+    published = collect()
+    manager = TrainingDatasetManager(sky.engine)
+    rows = manager.samples(manager.get_dataset(published.dataset_id))
+
+    assert len(rows) == published.total_samples
+    for row in rows:
+        path, _, index = row.image_path.removeprefix(f"{sky.store.url}/").partition("#")
+        assert sky.store.head(path) is not None
+        assert int(index) >= 0
+
+
+@pytest.mark.parametrize(
+    ("role", "damage", "reason"),
+    [
+        ("difference", lambda path: path.unlink(), "missing_object"),
+        ("science", lambda path: path.write_bytes(path.read_bytes()[:50_000]), "truncated"),
+        ("reference", lambda path: path.write_bytes(b"<html>not found</html>"), None),
+        ("difference", lambda path: path.write_bytes(b""), None),
+    ],
+)
+def test_a_bad_file_costs_its_own_samples_and_says_why(
+    sky: Any, collect: Collect, role: str, damage: Callable[[Any], object], reason: str | None
+) -> None:
+    whole = samples_of(sky, collect())
+    path = whole[f"{role}_path"][0].as_py()
+    hit = sum(row == path for row in whole[f"{role}_path"].to_pylist())
+    damage(sky.home / "store" / path)
+
+    rest = collect(name="rest")
+
+    assert rest.total_samples == whole.num_rows - hit
+    with sky.engine.connect() as connection:
+        found = connection.execute(
+            text("SELECT reason, detail FROM training_rejects WHERE detail LIKE :path"),
+            {"path": f"%{path}%"},
+        ).all()
+        quarantined = connection.execute(text("SELECT uri FROM training_quarantine")).scalars()
+        assert set(quarantined) == (set() if reason == "missing_object" else {path})
+    assert len(found) >= hit
+    assert reason in {None, *(row.reason for row in found)}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"survey_ids": ["hubble"]}, "no survey named hubble; the surveys table has sim_ztf"),
+        ({"anomaly_types": ["blob"]}, "no anomaly type named blob; use some of agn"),
+    ],
+)
+def test_what_does_not_exist_is_refused_by_name(
+    collect: Collect, fields: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(CollectionRefusedError, match=message):
+        collect(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "gate"),
+    [
+        ({"anomaly_types": ["agn"], "allow_one_class": False}, "rejected detections"),
+        ({"quality_score_threshold": 1.0}, "quality score"),
+        ({"max_samples": 1}, "no sample in"),
+        ({"bands": ["none"]}, "no sample in"),
+    ],
+)
+def test_a_failed_gate_leaves_nothing_behind(
+    sky: Any, collect: Collect, fields: dict[str, Any], gate: str
+) -> None:
+    with pytest.raises(CollectionGateError, match=gate) as caught:
+        collect(**fields)
+
+    assert isinstance(caught.value, GateFailedError)
+    assert caught.value.report.issues
+    assert set(counts(sky).values()) == {0}
+
+
+def test_anomaly_types_select_among_reals_only(sky: Any, collect: Collect) -> None:
+    everything = collect()
+
+    chosen = collect(anomaly_types=["supernova"], name="chosen")
+
+    assert set(chosen.classes) == {"bogus", "supernova"}
+    assert chosen.classes["bogus"] == everything.classes["bogus"]
+
+
+def test_fewer_samples_are_spread_evenly_and_are_among_the_more(sky: Any, collect: Collect) -> None:
+    few = samples_of(sky, collect(max_samples=90, name="few"))
+    more = samples_of(sky, collect(max_samples=120, name="more"))
+
+    assert set(few["sample_key"].to_pylist()) <= set(more["sample_key"].to_pylist())
+    assert len(set(few["anomaly_type"].to_pylist())) > 3
+
+
+def test_a_dataset_is_found_by_id_version_and_name(sky: Any, collect: Collect) -> None:
+    published = collect(name="found")
+    manager = TrainingDatasetManager(sky.engine)
+
+    for wanted in (published.dataset_id, published.version_id, "found"):
+        assert str(manager.get_dataset(wanted).id) == published.dataset_id
+    with pytest.raises(DatasetNotFoundError, match="astrid-training datasets"):
+        manager.get_dataset("nothing")
+    assert [one.name for one in manager.list_datasets({"name": "found"})] == ["found"]
+    manager.update_dataset_metrics(published.dataset_id, {"note": "seen"})
+    assert manager.get_dataset("found").quality_report["note"] == "seen"

@@ -1,0 +1,295 @@
+"""The bootstrap brings a server to what is needed, once and again, and respects its operator."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+import yaml
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import DeploymentUpdate
+from prefect.client.schemas.objects import State
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.exceptions import PrefectHTTPStatusError
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Scheduled
+
+from astrid_training.params import TrainingDataCollectionParams
+from astrid_training.settings import Settings, resolve
+from blocks import places
+from deployments.automations import collect_when_a_batch_closes, keep_automation
+from deployments.bootstrap import BootstrapError, BootstrapReport, bootstrap, prefect_file
+from deployments.embedded.parts import POOL
+from deployments.events import emit_batch_closed
+from deployments.runs import COLLECTION, ServerUnavailableError
+
+FIELDS = TrainingDataCollectionParams.model_fields
+CLOSED = datetime(2024, 5, 1, 12, tzinfo=UTC)
+DETECTION = UUID("00000000-0000-0000-0000-000000000001")
+
+
+@pytest.fixture(scope="module")
+def report(stack: Any) -> BootstrapReport:
+    """What a bootstrap of the session's stack says."""
+    return bootstrap(stack.settings)
+
+
+@pytest.fixture
+def collection(client: SyncPrefectClient, report: BootstrapReport) -> DeploymentResponse:
+    assert report
+    return client.read_deployment_by_name(COLLECTION)
+
+
+def census(client: SyncPrefectClient) -> dict[str, list[str]]:
+    """Return the ids of everything that a bootstrap may make."""
+    deployments = client.read_deployments()
+    return {
+        "pools": [str(one.id) for one in client.read_work_pools()],
+        "deployments": sorted(str(one.id) for one in deployments),
+        "schedules": sorted(str(each.id) for one in deployments for each in one.schedules),
+        "automations": sorted(str(one.id) for one in client.read_automations()),
+        "blocks": sorted(str(one.id) for one in client.read_block_documents()),
+        "block types": sorted(str(one.id) for one in client.read_block_types()),
+    }
+
+
+def test_bootstrap_makes_what_prefect_yaml_names(
+    client: SyncPrefectClient, report: BootstrapReport
+) -> None:
+    names = ["train-model/default", COLLECTION]
+
+    assert sorted(one.name for one in report.deployments) == sorted(names)
+    for name in names:
+        deployment = client.read_deployment_by_name(name)
+        assert deployment.work_pool_name == POOL
+        assert deployment.version == report.version
+        assert deployment.pull_steps in (None, [])
+        assert deployment.path is None, "the path of one machine is of no use on another"
+        assert deployment.global_concurrency_limit
+        assert deployment.global_concurrency_limit.limit == 1
+        assert deployment.concurrency_options
+        assert deployment.concurrency_options.collision_strategy == "ENQUEUE"
+    pool = client.read_work_pool(POOL)
+    assert (pool.type, pool.concurrency_limit) == ("process", 2)
+
+
+def test_the_collection_runs_nightly_in_utc(collection: DeploymentResponse) -> None:
+    (schedule,) = collection.schedules
+
+    assert schedule.slug == "nightly"
+    assert isinstance(schedule.schedule, CronSchedule)
+    assert (schedule.schedule.cron, schedule.schedule.timezone) == ("30 3 * * *", "UTC")
+
+
+def test_prefect_yaml_holds_no_triggers_since_deploying_would_make_them_anew() -> None:
+    deployments = yaml.safe_load(prefect_file().read_text())["deployments"]
+
+    assert not [one for one in deployments if "triggers" in one]
+
+
+@pytest.mark.usefixtures("report")
+def test_blocks_lead_to_what_the_settings_name(stack: Any) -> None:
+    settings: Settings = stack.settings
+    places.clear()
+
+    url = places.database().url.render_as_string(hide_password=False)
+    assert url == settings.database_url
+    assert places.store().url == settings.store_url.rstrip("/")
+    assert places.tracking() == settings.mlflow_tracking_uri
+
+
+def test_a_report_holds_no_secret(stack: Any, report: BootstrapReport) -> None:
+    password = places.database().url.password
+
+    assert password
+    assert password not in str(report.to_dict())
+    assert report.to_dict()["prefect_api_url"] == stack.settings.prefect_api_url
+
+
+def test_bootstrap_again_doubles_nothing_and_keeps_what_the_operator_did(
+    client: SyncPrefectClient, stack: Any, collection: DeploymentResponse, report: BootstrapReport
+) -> None:
+    (schedule,) = collection.schedules
+    (automation,) = [UUID(one.id) for one in report.automations]
+    train = client.read_deployment_by_name("train-model/default")
+    client.update_deployment_schedule(collection.id, schedule.id, active=False)
+    client.update_deployment(collection.id, DeploymentUpdate(parameters={"max_samples": 7}))
+    client.pause_deployment(train.id)
+    client.pause_automation(automation)
+    before = census(client)
+    try:
+        again = bootstrap(stack.settings)
+
+        assert census(client) == before
+        assert not client.read_deployment(collection.id).schedules[0].active
+        assert client.read_deployment(collection.id).parameters == {"max_samples": 7}
+        assert client.read_deployment(train.id).paused
+        (kept,) = again.automations
+        assert (kept.id, kept.enabled, kept.outcome) == (str(automation), False, "unchanged")
+        assert {one.outcome for one in again.deployments} == {"updated"}
+    finally:
+        client.update_deployment_schedule(collection.id, schedule.id, active=True)
+        client.update_deployment(collection.id, DeploymentUpdate(parameters={}))
+        client.resume_deployment(train.id)
+        client.resume_automation(automation)
+
+
+def test_an_automation_that_differs_is_corrected_under_its_id_and_stays_off(
+    client: SyncPrefectClient, collection: DeploymentResponse
+) -> None:
+    wanted = collect_when_a_batch_closes(collection.id)
+    old = wanted.model_copy(update={"name": "of a test", "description": "old"})
+    made = keep_automation(client, old)
+    try:
+        client.pause_automation(UUID(made.id))
+
+        kept = keep_automation(client, old.model_copy(update={"description": "new"}))
+
+        assert (kept.id, kept.outcome, kept.enabled) == (made.id, "updated", False)
+        (found,) = client.read_automations_by_name("of a test")
+        assert (found.description, found.enabled) == ("new", False)
+    finally:
+        client.delete_automation(UUID(made.id))
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_the_servers_form_shows_each_parameter(collection: DeploymentResponse, name: str) -> None:
+    schema = collection.parameter_openapi_schema or {}
+    default = TrainingDataCollectionParams().model_dump(mode="json")[name]
+
+    shown = schema["properties"][name]
+
+    assert (shown["title"], shown["description"]) == (name, FIELDS[name].description)
+    assert shown["default"] == default
+    assert collection.enforce_parameter_schema
+
+
+@pytest.mark.parametrize(
+    ("parameters", "refused"),
+    [
+        ({"max_samples": 0}, "0 is less than the minimum of 1"),
+        ({"confidence_threshold": "much"}, "'much' is not of type 'number'"),
+        ({"preprocess": {"stampsize": 3}}, "stampsize"),
+    ],
+)
+def test_the_server_refuses_parameters_out_of_bounds(
+    client: SyncPrefectClient,
+    collection: DeploymentResponse,
+    parameters: dict[str, Any],
+    refused: str,
+) -> None:
+    with pytest.raises(PrefectHTTPStatusError, match="409") as error:
+        client.create_flow_run_from_deployment(collection.id, parameters=parameters)
+
+    assert refused in error.value.response.text
+
+
+def test_one_parameter_given_keeps_the_deployments_other_defaults(
+    client: SyncPrefectClient, deploy: Any
+) -> None:
+    echo = deploy("defaults", parameters={"name": "from-the-deployment", "max_samples": 9})
+    later: State[Any] = Scheduled(scheduled_time=datetime.now(UTC) + timedelta(days=1))
+
+    run = client.create_flow_run_from_deployment(
+        echo.id, parameters={"max_samples": 5}, state=later
+    )
+
+    assert run.parameters == {"name": "from-the-deployment", "max_samples": 5}
+
+
+@pytest.mark.usefixtures("report")
+def test_a_deployment_with_an_interval_is_scheduled_and_run_by_itself(
+    deploy: Any, wait_for_runs: Any
+) -> None:
+    echo = deploy("every-few-seconds", interval_s=5, parameters={"max_samples": 6})
+
+    runs = wait_for_runs(echo.id, count=2)
+
+    assert all(run.auto_scheduled for run in runs)
+    assert {run.state_name for run in runs} == {"Completed"}
+    assert {run.state.message for run in runs} == {"manual None 6 validated-detections"}
+
+
+@pytest.fixture
+def _collection_automation_off(
+    client: SyncPrefectClient, report: BootstrapReport
+) -> Iterator[None]:
+    """Keep the session's collection from starting on this test's events."""
+    (kept,) = report.automations
+    client.pause_automation(UUID(kept.id))
+    yield
+    client.resume_automation(UUID(kept.id))
+
+
+@pytest.mark.usefixtures("_collection_automation_off")
+def test_each_event_starts_exactly_one_run_with_the_batch_as_an_object(
+    client: SyncPrefectClient, deploy: Any, wait_for_runs: Any
+) -> None:
+    echo = deploy("on-event", limit=None)  # a run that waits for its turn looks again after 30 s
+    wanted = collect_when_a_batch_closes(echo.id).model_copy(update={"name": "of a test"})
+    automation = keep_automation(client, wanted)
+    try:
+        emit_batch_closed("batch/1 of µ", CLOSED, [DETECTION])
+        emit_batch_closed("batch-2", CLOSED)
+
+        runs = wait_for_runs(echo.id, count=2)
+    finally:
+        client.delete_automation(UUID(automation.id))
+
+    told = {run.parameters["batch"]["batch_id"]: run.parameters for run in runs}
+    assert told == {
+        "batch/1 of µ": {
+            "trigger": "batch",
+            "batch": {
+                "batch_id": "batch/1 of µ",
+                "closed_at": CLOSED.isoformat(),
+                "detection_ids": [str(DETECTION)],
+            },
+        },
+        "batch-2": {
+            "trigger": "batch",
+            "batch": {
+                "batch_id": "batch-2",
+                "closed_at": CLOSED.isoformat(),
+                "detection_ids": None,
+            },
+        },
+    }
+    assert len(runs) == 2
+    assert {run.state_name for run in runs} == {"Completed"}
+
+
+@pytest.mark.usefixtures("report")
+def test_deployments_that_prefect_refuses_are_an_error_with_its_words(
+    stack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "prefect.yaml"
+    entry = {"name": "default", "entrypoint": "flows.collect:nothing", "work_pool": {"name": POOL}}
+    broken.write_text(yaml.safe_dump({"pull": [], "deployments": [entry]}))
+    monkeypatch.setattr("deployments.bootstrap.prefect_file", lambda: broken)
+
+    with pytest.raises(BootstrapError, match=r"(?s)refused.*prefect\.yaml.*nothing"):
+        bootstrap(stack.settings)
+
+
+def test_an_event_with_a_naive_time_is_not_sent() -> None:
+    with pytest.raises(ValueError, match="has no time zone; add Z"):
+        emit_batch_closed("b1", CLOSED.replace(tzinfo=None))
+
+
+def test_a_server_that_does_not_answer_is_named_with_the_cure(tmp_path: Path) -> None:
+    nowhere = resolve(tmp_path, prefect_api_url="http://127.0.0.1:9/api")
+
+    with pytest.raises(ServerUnavailableError, match=r"127\.0\.0\.1:9/api .*astrid-training up"):
+        bootstrap(nowhere)
+
+
+def test_an_event_that_the_server_does_not_take_is_an_error() -> None:
+    with (
+        temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}),
+        pytest.raises(ServerUnavailableError, match="did not take the event of batch 'b1'"),
+    ):
+        emit_batch_closed("b1", CLOSED)
