@@ -21,7 +21,7 @@ from astrid_training.exposures import ExposureContext, Target, build_exposure
 from astrid_training.masks import make_masks
 from astrid_training.measure import MEASUREMENTS
 from astrid_training.packs import PackCache, put_array, put_table, read_table
-from astrid_training.params import MaskRule
+from astrid_training.params import Channel, MaskRule
 from astrid_training.plan import STAMPS
 from astrid_training.processor import AstronomicalImageProcessor, ExposureFrames
 from astrid_training.quality import usability
@@ -94,7 +94,7 @@ def _rows(store: Store, kind: str, digest: str) -> list[Row]:
 def _frames(row: Row, files: dict[str, SourceFile], cache: SourceCache) -> ExposureFrames:
     profile = profile_for(row["survey"])
 
-    def frame(role: str) -> Frame | None:
+    def frame(role: Channel) -> Frame | None:
         path = row[f"{role}_path"]
         return read_frame(cache.path(files[path]), profile, role) if path else None
 

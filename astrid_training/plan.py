@@ -127,7 +127,7 @@ def _with_sources(
         if reject is not None:
             rejects.append(reject)
             continue
-        files = {}
+        files: Row = {}
         for role in ROLES:
             info = found[row[f"{role}_path"]] if row[f"{role}_path"] else None
             files[f"{role}_etag"] = info.etag if info else None

@@ -222,9 +222,8 @@ class AstronomicalImageProcessor:
         """Return the flag planes (n, y, x), cosmic rays left out."""
         primary = _primary(frames)
         missing = np.isnan(raw)
-        missing |= (np.arange(len(ROLES)) != primary)[:, None, None] & np.isnan(scales)[
-            ..., None, None
-        ]
+        for channel in set(range(len(ROLES))) - {primary}:
+            missing[np.isnan(scales[:, channel]), channel] = True
         padded = _beyond_edges(frames.primary.shape, column, row, self.spec.padded_size)
         flags: NDArray[np.uint8] = missing[:, primary] * np.uint8(Flag.MISSING)
         flags[padded] = np.uint8(Flag.PADDED)

@@ -103,8 +103,8 @@ def select_subjects(
         },
     ).all()
     subjects = [_filtered(subject, params) for subject in _subjects(rows)]
-    subjects = _add_sources(connection, subjects, as_of)
-    return _table(_capped(connection, subjects, params))
+    found = _add_sources(connection, subjects, as_of)
+    return _table(_capped(connection, found, params))
 
 
 def _known_surveys(connection: Connection, wanted: Sequence[str] | None) -> list[str]:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.types as kinds
 
 from astrid_training.records import TrainingDataset
+from astrid_training.samples import SCHEMA
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -47,6 +48,11 @@ class TrackingUnavailableError(ConnectionError):
 
 @contextmanager
 def tracking(uri: str) -> Iterator["MlflowClient"]:
+    """Give the block a client of MLflow at `uri`, a server's address or a database's.
+
+    Raises:
+        TrackingUnavailableError: if a call inside the block gets no answer.
+    """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
@@ -75,6 +81,7 @@ def ending(client: "MlflowClient", run_id: str) -> Iterator[None]:
 
 
 def experiment_id(client: "MlflowClient", name: str) -> str:
+    """Return the id of the experiment, made if there is none of that name."""
     from mlflow.exceptions import MlflowException
 
     found: Any = client.get_experiment_by_name(name)
@@ -89,6 +96,7 @@ def experiment_id(client: "MlflowClient", name: str) -> str:
 
 
 def dataset_tags(dataset: TrainingDataset) -> dict[str, str]:
+    """Return what names a dataset, in full: ids, digests and the preprocessing's fingerprint."""
     tags = {
         "dataset_id": str(dataset.id),
         "dataset": dataset.name,
@@ -102,13 +110,22 @@ def dataset_tags(dataset: TrainingDataset) -> dict[str, str]:
 
 
 def dataset_input(
-    dataset: TrainingDataset, context: str, source_uri: str | None, schema: pa.Schema | None = None
+    dataset: TrainingDataset, context: str, source_uri: str | None, schema: pa.Schema = SCHEMA
 ) -> "DatasetInput":
-    """Return the dataset as MLflow knows it: our version is its digest."""
+    """Return the dataset as MLflow knows it: its version_id is the digest there.
+
+    MLflow's own digests look at the first rows only, so that two datasets could share one.
+
+    Args:
+        dataset: its row in the database.
+        context: what the run does with it, such as `training`.
+        source_uri: where the samples table lies; None: its key in the store.
+        schema: of the samples table.
+    """
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     uri = source_uri or dataset.samples_key
-    columns = [{"name": field.name, "type": _mlflow_type(field.type)} for field in schema or ()]
+    columns = [{"name": field.name, "type": _mlflow_type(field.type)} for field in schema]
     profile = {
         "num_rows": dataset.total_samples,
         "splits": dataset.splits,
@@ -121,7 +138,7 @@ def dataset_input(
         digest=dataset.version_id,
         source_type="s3" if uri.startswith("s3:") else "local",
         source=json.dumps({"uri": uri}),
-        schema=json.dumps({"mlflow_colspec": columns}) if columns else None,
+        schema=json.dumps({"mlflow_colspec": columns}),
         profile=json.dumps(profile, sort_keys=True),
     )
     return DatasetInput(entity, tags=[InputTag("mlflow.data.context", context)])
@@ -142,6 +159,7 @@ def as_metrics(numbers: Mapping[str, float], at_ms: int) -> list["Metric"]:
 
 
 def as_params(values: Mapping[str, Any]) -> list["Param"]:
+    """Return parameters; a value that is no text is written as JSON."""
     from mlflow.entities import Param
 
     texts = {
@@ -152,6 +170,7 @@ def as_params(values: Mapping[str, Any]) -> list["Param"]:
 
 
 def as_tags(values: Mapping[str, str]) -> list["RunTag"]:
+    """Return tags of a run."""
     from mlflow.entities import RunTag
 
     return [RunTag(name, value) for name, value in values.items()]

@@ -1,7 +1,8 @@
 """What a step works with, from the blocks that `bootstrap` saves: loaded once per process."""
 
+import functools
 from collections.abc import Callable
-from functools import cache
+from pathlib import Path
 from threading import RLock
 from typing import TypeVar, cast
 
@@ -9,12 +10,26 @@ from prefect.blocks.core import Block
 from prefect.exceptions import ObjectNotFound
 from sqlalchemy import Engine
 
+from astrid_training.downloads import SourceCache
+from astrid_training.packs import PackCache
+from astrid_training.settings import training_home
 from astrid_training.store import Sources, Store
 from blocks.database import AstridDatabase
 from blocks.storage import AstridStore
 from blocks.tracking import TrackingServer
 
-__all__ = ["NAME", "BlockNotFoundError", "clear", "database", "sources", "store", "tracking"]
+__all__ = [
+    "NAME",
+    "BlockNotFoundError",
+    "cache",
+    "clear",
+    "database",
+    "packs",
+    "source_cache",
+    "sources",
+    "store",
+    "tracking",
+]
 
 NAME = "astrid"
 """The name under which each block is saved; its type tells one from the other."""
@@ -70,6 +85,21 @@ def tracking() -> str:
         return block.uri
 
 
+def cache() -> Path:
+    """Return the folder on this machine for what can be fetched again."""
+    return training_home() / "cache"
+
+
+def packs() -> PackCache:
+    """Return the store's packs as files of this machine."""
+    return PackCache(store(), cache())
+
+
+def source_cache() -> SourceCache:
+    """Return the survey's files as files of this machine."""
+    return SourceCache(sources(), cache() / "sources")
+
+
 def clear() -> None:
     """Forget what was loaded: the next call reads the blocks again."""
     with _lock:
@@ -77,7 +107,7 @@ def clear() -> None:
             remembered.cache_clear()
 
 
-@cache
+@functools.cache
 def _load(kind: type[B]) -> B:
     load = cast("Callable[..., B]", kind.load)  # Prefect's annotation lacks `_sync`
     try:
@@ -91,13 +121,13 @@ def _load(kind: type[B]) -> B:
         ) from error
 
 
-@cache
+@functools.cache
 def _store() -> Store:
     block: AstridStore = _load(AstridStore)
     return block.open()
 
 
-@cache
+@functools.cache
 def _sources() -> Sources:
     block: AstridStore = _load(AstridStore)
     return block.sources()

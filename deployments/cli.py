@@ -1,5 +1,6 @@
 """The command line: `astrid-training …`."""
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -77,7 +78,7 @@ def doctor(*, as_json: Json = False) -> None:
     with reported(as_json=as_json):
         found = checks(settings)
     if as_json:
-        print_json([check.to_dict() for check in found])
+        print_json([asdict(check) for check in found])
     for check in found:
         cure = "" if check.ok else f"; {check.cure}"
         say(f"{'ok   ' if check.ok else 'WRONG'} {check.name}: {check.detail}{cure}")
@@ -149,7 +150,7 @@ def close_batch(
 
     ready(as_json=as_json)
     with reported(as_json=as_json):
-        from deployments.automations import emit_batch_closed  # brings Prefect
+        from deployments.events import emit_batch_closed  # brings Prefect
 
         emit_batch_closed(batch_id, datetime.now(UTC))
     say(f"announced batch {batch_id}")

@@ -5,8 +5,9 @@ from getpass import getuser
 from typing import Any, Literal
 
 from prefect import flow
+from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Completed, State
+from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from astrid_training.params import TrainingDataCollectionParams

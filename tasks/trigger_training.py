@@ -47,7 +47,8 @@ def trigger_training(published: PublishedDataset, params: TrainingDataCollection
         **training,
     }
     try:
-        started: Any = run_deployment(
+        start: Any = run_deployment  # Prefect's annotation lacks `_sync`
+        started = start(
             TRAINING_DEPLOYMENT,
             parameters=parameters,
             timeout=0,  # do not wait: training outlives the collection

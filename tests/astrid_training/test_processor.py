@@ -339,7 +339,7 @@ def test_a_cosmic_ray_is_flagged_and_left_in_the_pixels() -> None:
     )
 
     hit = np.argwhere(on.flags & Flag.COSMIC_RAY).tolist()
-    assert [[36, 36], [36, 37], [36, 38], [36, 39]] == [at for at in hit if at[0] == 36]
+    assert [at for at in hit if at[0] == 36] == [[36, 36], [36, 37], [36, 38], [36, 39]]
     assert len(hit) < 20
     assert_array_equal(on.pixels, off.pixels)
     assert not (off.flags & Flag.COSMIC_RAY).any()
@@ -368,7 +368,7 @@ def test_cosmic_rays_are_only_looked_for_where_they_can_be_told(
     assert (stamps.flags & Flag.COSMIC_RAY).any() == (reason == "found")
 
 
-OTHER_SPECS = [
+OTHER_SPECS: list[dict[str, Any]] = [
     {"channels": ("difference",)},
     {"channels": ("reference", "science", "difference")},
     {"stamp_size": 48},

@@ -15,7 +15,8 @@ def scaled(values: np.ndarray, **spec: Any) -> np.ndarray:
     centre = out.reshape(1, -1).copy()
     level, noise, _ = measure_noise(centre)
     scale_in_place(out, centre, level, noise, PreprocessSpec(**spec))
-    return out[0]
+    result: np.ndarray = out[0]
+    return result
 
 
 def noise_of(sigma: float, level: float = 0.0) -> np.ndarray:

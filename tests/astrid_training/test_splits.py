@@ -59,13 +59,12 @@ def test_a_chain_of_neighbours_is_one_group() -> None:
 
 
 def test_wide_psfs_link_wider() -> None:
-    far = [0, 0], [0, 3 / 3600]
-    wide = assign_splits(
-        *(np.array(axis) for axis in far), np.array([4.5, 4.5]), [(0,), (1,)], [], POLICY
-    )
+    ra, dec = [0.0, 0.0], [0, 3 / 3600]
+    seeing = np.array([4.5, 4.5])
+    wide = assign_splits(np.array(ra), np.array(dec), seeing, [(0,), (1,)], [], POLICY)
 
     assert wide[0] == wide[1]
-    assert len({one.group_key for one in assign(*far)}) == 2
+    assert len({one.group_key for one in assign(ra, dec)}) == 2
 
 
 def test_the_hash_keeps_the_ratios() -> None:

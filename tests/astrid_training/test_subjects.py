@@ -13,13 +13,14 @@ def join(
     observation: Sequence[int], ra: Sequence[float], dec: Sequence[float], fwhm: float = 2.0
 ) -> list[int]:
     n = len(ra)
-    return join_detections(
+    labels = join_detections(
         np.array(observation),
         np.array(ra),
         np.array(dec),
         np.full(n, fwhm),
         np.full(n, 1.0),
-    ).tolist()
+    )
+    return [int(label) for label in labels]
 
 
 def test_near_detections_of_one_observation_are_one_subject() -> None:

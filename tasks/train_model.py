@@ -1,0 +1,74 @@
+"""What trigger_training started: the network, its metrics, its row."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from prefect import task
+from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
+
+from astrid_training.catalogue import (
+    attach_training_run,
+    close_training_run,
+    get_dataset,
+    open_training_run,
+)
+from astrid_training.dataset import splits_from
+from astrid_training.lineage import finish_training_run, log_training_metrics, start_training_run
+from astrid_training.records import TrainingDataset
+from astrid_training.training import TrainingParams, TrainingResult, train_unet
+from blocks import places
+
+__all__ = ["train_model"]
+
+STEPS_PER_LINE = 25
+
+
+@task(name="train_model", retries=0)  # the same seed fails the same way; a new run is a decision
+def train_model(
+    dataset_id: str, training_run_id: str | None, params: TrainingParams
+) -> dict[str, float]:
+    """Train on a dataset whose pixels this version would prepare alike, and return the metrics.
+
+    However it ends, the row of training_runs and the MLflow run are closed.
+
+    Args:
+        dataset_id: id, version or name.
+        training_run_id: the row to close; None: one is opened here.
+        params: how to train.
+    """
+    engine, uri = places.database(), places.tracking()
+    dataset = get_dataset(engine, dataset_id)
+    how, key = params.model_dump(mode="json"), str(flow_run.id)
+    row = training_run_id or open_training_run(engine, str(dataset.id), how, key)
+    attach_training_run(engine, row, str(flow_run.id))
+    mlflow_run_id = None
+    try:
+        tags = {"astrid.flow_run_id": str(flow_run.id), "astrid.training_run_id": row}
+        mlflow_run_id = start_training_run(dataset, how, uri, tags=tags)
+        result = _train(dataset, params, mlflow_run_id, uri)
+    except BaseException as error:
+        close_training_run(engine, row, mlflow_run_id=mlflow_run_id, error=repr(error))
+        if mlflow_run_id is not None:
+            finish_training_run(mlflow_run_id, uri, status="FAILED")
+        raise
+    close_training_run(engine, row, metrics=result.metrics, mlflow_run_id=mlflow_run_id)
+    return result.metrics
+
+
+def _train(
+    dataset: TrainingDataset, params: TrainingParams, mlflow_run_id: str, uri: str
+) -> TrainingResult:
+    logger = get_run_logger()
+
+    def progress(step: int, loss: float) -> None:
+        if step % STEPS_PER_LINE == 0 or step == params.steps:
+            logger.info("step %d of %d: loss %.4f", step, params.steps, loss)
+
+    splits = splits_from(dataset, places.store(), places.cache(), params.channels)
+    with TemporaryDirectory() as folder:
+        result = train_unet(splits, params, Path(folder), progress)
+        log_training_metrics(mlflow_run_id, uri, result.metrics, result.loss_history)
+        files = [result.state_path, result.metadata_path]
+        finish_training_run(mlflow_run_id, uri, files)
+    return result
