@@ -194,7 +194,7 @@ class AstrIDTrainingDataset(Dataset[Sample]):
         masks = np.empty((len(at), 1, side, side), np.uint8)
         self._images.take(at, images)
         self._masks.take(at, masks)
-        masks *= masks != BOGUS_FOOTPRINT
+        masks *= (masks != BOGUS_FOOTPRINT).view(np.uint8)  # bool would be cast piece by piece
         batch = Batch(
             torch.from_numpy(images),
             torch.from_numpy(masks),

@@ -104,7 +104,7 @@ def logged_warnings(path: Path) -> Iterator[None]:
     with _recording, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
-    messages = sorted({f"{w.category.__name__}: {w.message}" for w in caught})
+    messages = sorted({" ".join(f"{w.category.__name__}: {w.message}".split()) for w in caught})
     if messages:
         _log_once(str(path), "; ".join(messages))
 

@@ -66,6 +66,7 @@ MEASUREMENTS = pa.schema(
 
 CENTRE_HALF_PX = 2  # the central 5 x 5
 MOMENT_FWHM = 2.0
+PIXEL_VARIANCE = 1 / 12  # of a pixel's own width, px^2: a hot pixel is round, not undefined
 NOISE_AREA = 2.266  # of a Gaussian PSF, in FWHM^2: 4 pi (1 / 2.3548)^2
 
 
@@ -266,9 +267,9 @@ def _elongation(disk: Aperture, noise: float) -> float | None:
         return None
     dx, dy = disk.x - light @ disk.x / total, disk.y - light @ disk.y / total
     xx, yy, xy = (float(light @ (a * b)) / total for a, b in ((dx, dx), (dy, dy), (dx, dy)))
+    xx, yy = xx + PIXEL_VARIANCE, yy + PIXEL_VARIANCE
     mean, apart = (xx + yy) / 2, math.hypot((xx - yy) / 2, xy)
-    short = mean - apart
-    return math.sqrt((mean + apart) / short) if short > 0 else None
+    return math.sqrt((mean + apart) / (mean - apart))
 
 
 def _known(values: NDArray[np.float64]) -> list[float | None]:

@@ -178,15 +178,13 @@ def resolve(home: Path | str | None = None, **overrides: str | None) -> Settings
     if unknown := overrides.keys() - ENVIRONMENT.keys():
         raise TypeError(f"no setting {sorted(unknown)}; the settings are {sorted(ENVIRONMENT)}")
     place = training_home(home)
-    chosen, derived = _environment()
     config = _read_config(place)
     defaults = {"store_url": (place / "store").as_uri(), "store_region": "auto"}
     layers = [
         ("argument", {name: value for name, value in overrides.items() if value}),
-        ("environment {}", chosen),
+        ("environment {}", _chosen_environment()),
         ("config.toml", config[""]),
         (EMBEDDED, defaults | config["embedded"]),
-        ("environment {}", derived),
     ]
     values: dict[str, str] = {}
     sources: dict[str, str] = {}
@@ -267,20 +265,18 @@ def apply_environment(settings: Settings) -> None:
 _SETTING = {variable: name for name, variable in ENVIRONMENT.items()}
 
 
-def _environment() -> tuple[dict[str, str], dict[str, str]]:
-    """Return what people chose, and what `apply_environment` only passed on from config.toml.
+def _chosen_environment() -> dict[str, str]:
+    """Return what people set, without what `apply_environment` only passed on from config.toml.
 
-    The second must not win over config.toml: the stack may have moved to other ports since.
+    That must not win over config.toml: the stack may have moved to other ports since.
     """
     ours = set(os.environ.get(DERIVED, "").split())
-    present = {name: os.environ.get(variable) for name, variable in ENVIRONMENT.items()}
-    chosen: dict[str, str] = {}
-    derived: dict[str, str] = {}
-    for name, value in present.items():
-        if value:
-            layer = derived if f"{ENVIRONMENT[name]}={value}" in ours else chosen
-            layer[name] = value
-    return chosen, derived
+    present = {name: os.environ.get(variable, "") for name, variable in ENVIRONMENT.items()}
+    return {
+        name: value
+        for name, value in present.items()
+        if value and f"{ENVIRONMENT[name]}={value}" not in ours
+    }
 
 
 def _read_config(home: Path) -> dict[str, dict[str, str]]:

@@ -38,7 +38,7 @@ class TrainingParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", title="Training")
 
     steps: int = Field(200, ge=1, le=1_000_000, description="Optimiser steps.")
-    batch_size: int = Field(32, ge=2, le=4096, description="Samples per step.")
+    batch_size: int = Field(16, ge=2, le=4096, description="Samples per step.")
     learning_rate: float = Field(2e-3, gt=0, le=1, description="AdamW's learning rate.")
     weight_decay: float = Field(1e-4, ge=0, le=1, description="AdamW's weight decay.")
     dice_share: float = Field(
@@ -53,6 +53,12 @@ class TrainingParams(BaseModel):
     )
     radius_px: float = Field(
         3.0, gt=0, description="The probability is the largest within this distance of the target."
+    )
+    threads: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="CPU threads. Weights repeat to the bit for equal seed and threads.",
     )
     seed: int = Field(
         0, ge=0, lt=2**63, description="Of the weights' start and the samples' order."
@@ -97,7 +103,7 @@ def train_unet(
         FloatingPointError: if the loss is no longer finite.
     """
     _check(splits, params)
-    with _deterministic(params.seed):
+    with _deterministic(params.seed, params.threads):
         model = UNet(len(params.channels), params.width)
         history = _optimise(model, splits.train, params, progress)
         measured = {
@@ -164,17 +170,20 @@ def _check(splits: TrainingSplits, params: TrainingParams) -> None:
 
 
 @contextmanager
-def _deterministic(seed: int) -> Iterator[None]:
-    """Give the block a random state of its own, and flush denormals, which slow it threefold."""
+def _deterministic(seed: int, threads: int) -> Iterator[None]:
+    """Give the block its own random state and threads, and flush denormals (threefold slower)."""
     before = torch.are_deterministic_algorithms_enabled()
+    threads_before = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(True)  # noqa: FBT003 - torch takes it by position only
+        torch.set_num_threads(threads)
         torch.set_flush_denormal(True)
         try:
             yield
         finally:
             torch.set_flush_denormal(False)  # its default; torch cannot be asked
+            torch.set_num_threads(threads_before)
             torch.use_deterministic_algorithms(before)
 
 

@@ -28,7 +28,14 @@ from deployments.automations import KeptAutomation, collect_when_a_batch_closes,
 from deployments.embedded.parts import POOL
 from deployments.runs import COLLECTION, ServerUnavailableError
 
-__all__ = ["BootstrapError", "BootstrapReport", "KeptDeployment", "bootstrap", "prefect_file"]
+__all__ = [
+    "BootstrapError",
+    "BootstrapReport",
+    "KeptDeployment",
+    "bootstrap",
+    "prefect_file",
+    "save_blocks",
+]
 
 PACKAGE = "astrid-training"
 ROOT = Path(__file__).resolve().parents[1]
@@ -94,7 +101,7 @@ def bootstrap(settings: Settings, progress: Progress | None = None) -> Bootstrap
     ):
         _check_server(client, settings.prefect_api_url)
         tell("blocks")
-        blocks = [_save(block) for block in _blocks(settings)]
+        blocks = save_blocks(settings)
         tell("work pool")
         _keep_work_pool(client)
         tell("deployments")
@@ -119,6 +126,11 @@ def prefect_file() -> Path:
     raise FileNotFoundError(
         f"no prefect.yaml at {' or '.join(map(str, places))}; install {PACKAGE} again"
     )
+
+
+def save_blocks(settings: Settings) -> list[str]:
+    """Save what `settings` say as blocks on the current Prefect server; return `type/name` of each."""
+    return [_save(block) for block in _blocks(settings)]
 
 
 def _check_server(client: SyncPrefectClient, url: str) -> None:

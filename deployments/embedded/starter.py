@@ -26,6 +26,7 @@ __all__ = ["Progress", "Starter"]
 
 Progress = Callable[[str], None]
 
+PATIENCE_S = 30.0  # a busy server is slow to answer; starting it anew would lose its work
 ATTEMPTS = 3  # another program may take the port between our look and the part's start
 
 
@@ -67,7 +68,8 @@ class Starter:
     def _ensure(self, part: Part) -> None:
         known, begun = self.state[part.name], time.monotonic()
         if (source := part.external_source(known)) is not None:
-            self._write(part, None, used=False)
+            if find_process(known.process) is None:  # else others may still use the embedded one
+                self._write(part, None, used=False)
             self.say(f"{part.title}: a real one is used (from {source})")
             return
         running = find_process(known.process)
@@ -85,7 +87,7 @@ class Starter:
         if part.url(known.port) != known.url:  # a worker of a server that has moved
             return False
         left_s = part.wait_s - (time.time() - running.create_time())
-        return self._wait(part, known, max(left_s, 5.0))
+        return self._wait(part, known, max(left_s, PATIENCE_S))
 
     def _in_the_way(self, part: Part, running: psutil.Process | None) -> list[psutil.Process]:
         found = part.strays() if running is None else [running, *part.strays()]

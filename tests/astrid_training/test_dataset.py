@@ -97,6 +97,7 @@ def test_a_channel_that_is_not_stored_is_refused(published: Any, tmp_path: Path)
 def _epoch(loader: DataLoader[Any]) -> dict[str, tuple[Any, ...]]:
     seen = {}
     for batch in loader:
+        assert isinstance(batch, Batch)
         for image, mask, label, weight, key in zip(*batch, strict=True):
             seen[key] = (image.sum().item(), int(mask.sum()), int(label), float(weight))
     return seen
@@ -119,7 +120,6 @@ def test_a_plain_data_loader_gives_every_sample_once(
 
     seen = _epoch(loader)
 
-    assert isinstance(next(iter(loader)), Batch)
     assert {key: values[:2] for key, values in seen.items()} == {
         key: (pytest.approx(image, rel=1e-5), mask) for key, (image, mask) in one_by_one.items()
     }

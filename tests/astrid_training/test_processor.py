@@ -8,15 +8,8 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from numpy.testing import assert_array_equal
 
-from astrid_training import processor as module
-from astrid_training.errors import ParityError
 from astrid_training.params import PreprocessSpec
-from astrid_training.processor import (
-    AstronomicalImageProcessor,
-    ExposureFrames,
-    check_parity,
-    fingerprint,
-)
+from astrid_training.processor import AstronomicalImageProcessor, ExposureFrames
 from astrid_training.stamps import Flag, Stamp, StampRefusedError
 from astrid_training.surveys import Frame, FrameMeta
 
@@ -321,95 +314,3 @@ def test_frames_are_never_written_to() -> None:
     apply(frames, 150, 100)
 
     assert_array_equal(frames.science.pixels, before)
-
-
-def with_cosmic_ray(**meta: Any) -> ExposureFrames:
-    science = noisy(250, 7)
-    science[100, 150:154] += 3000
-    known = {"gain": 6.2, "read_noise": 10.3, "saturation": 50000.0} | meta
-    return ExposureFrames(Frame(science, meta=FrameMeta(**known)), None, Frame(noisy(0, 8)))
-
-
-def test_a_cosmic_ray_is_flagged_and_left_in_the_pixels() -> None:
-    off, on = (
-        AstronomicalImageProcessor(PreprocessSpec(cosmic_rays=mode)).apply(
-            with_cosmic_ray(), 150, 100, fwhm_px=3.5
-        )
-        for mode in ("off", "lacosmic")
-    )
-
-    hit = np.argwhere(on.flags & Flag.COSMIC_RAY).tolist()
-    assert [at for at in hit if at[0] == 36] == [[36, 36], [36, 37], [36, 38], [36, 39]]
-    assert len(hit) < 20
-    assert_array_equal(on.pixels, off.pixels)
-    assert not (off.flags & Flag.COSMIC_RAY).any()
-
-
-@pytest.mark.parametrize(
-    ("meta", "fwhm", "reason"),
-    [
-        ({"gain": None}, 3.5, "unknown_gain"),
-        ({"read_noise": None}, 3.5, "unknown_read_noise"),
-        ({}, 2.4, "undersampled"),
-        ({}, None, "unknown_fwhm"),
-        ({}, 3.5, "found"),
-    ],
-)
-def test_cosmic_rays_are_only_looked_for_where_they_can_be_told(
-    meta: dict[str, Any], fwhm: float | None, reason: str
-) -> None:
-    processor = AstronomicalImageProcessor(PreprocessSpec(cosmic_rays="lacosmic"))
-
-    stamps = processor.apply_many(
-        with_cosmic_ray(**meta), np.array([150.0]), np.array([100.0]), fwhm
-    )
-
-    assert stamps.cosmic_rays == reason
-    assert (stamps.flags & Flag.COSMIC_RAY).any() == (reason == "found")
-
-
-OTHER_SPECS: list[dict[str, Any]] = [
-    {"channels": ("difference",)},
-    {"channels": ("reference", "science", "difference")},
-    {"stamp_size": 48},
-    {"margin": 0},
-    {"background": "median"},
-    {"cell_px": 32},
-    {"cosmic_rays": "lacosmic"},
-    {"scale": "l2"},
-    {"softening": 2.0},
-    {"clip": 9.0},
-    {"clip": None},
-    {"missing_above": 1e20},
-]
-
-
-def test_the_fingerprint_changes_with_every_field_and_with_nothing_else() -> None:
-    prints = [fingerprint(PreprocessSpec(**changed)) for changed in ({}, *OTHER_SPECS)]
-
-    assert len(set(prints)) == len(prints)
-    changed = {name for spec in OTHER_SPECS for name in spec}
-    assert changed == set(PreprocessSpec.model_fields) - {"dtype", "orientation"}  # of one value
-    assert fingerprint(PreprocessSpec(stamp_size=64)) == prints[0]
-    assert AstronomicalImageProcessor().fingerprint == prints[0]
-    assert len(prints[0]) == 64
-
-
-@pytest.mark.parametrize("step", sorted(module.ALGORITHMS))
-def test_the_fingerprint_changes_with_the_version_of_any_step(
-    monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
-    before = fingerprint(PreprocessSpec())
-
-    raised = {**module.ALGORITHMS, step: module.ALGORITHMS[step] + 1}
-    monkeypatch.setattr(module, "ALGORITHMS", raised)
-
-    assert fingerprint(PreprocessSpec()) != before
-
-
-def test_other_preprocessing_is_a_parity_error_that_names_both() -> None:
-    check_parity("a" * 64, "a" * 64)
-    with pytest.raises(ParityError) as caught:
-        check_parity("a" * 64, "b" * 64)
-
-    assert (caught.value.expected, caught.value.got) == ("a" * 64, "b" * 64)

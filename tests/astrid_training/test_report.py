@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,7 @@ def test_headings_descend_one_level_at_a_time_and_tables_are_labelled(page: Page
 
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in pairwise(levels))
     assert page.tags.count("caption") == page.tags.count("table")
     assert len(page.values("th", "scope")) == page.tags.count("th")
     assert page.values("html", "lang") == ["en"]
@@ -180,7 +181,6 @@ def test_text_of_others_is_escaped(published: Any, tmp_path: Path) -> None:
     page = Page(path.read_text())
     assert "script" not in page.tags
     assert page.text.count("alert(") >= 12
-    assert all("<" not in value or value.count("<") >= 1 for value in page.values("img", "alt"))
 
 
 def test_an_empty_report_still_makes_a_page(published: Any, tmp_path: Path) -> None:

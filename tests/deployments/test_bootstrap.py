@@ -90,6 +90,20 @@ def test_prefect_yaml_holds_no_triggers_since_deploying_would_make_them_anew() -
     assert not [one for one in deployments if "triggers" in one]
 
 
+def test_prefect_yaml_is_found_in_the_checkout_and_beside_the_installed_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert prefect_file() == Path(__file__).parents[2] / "prefect.yaml"
+
+    monkeypatch.setattr("deployments.bootstrap.ROOT", tmp_path)
+    with pytest.raises(FileNotFoundError, match="install astrid-training again"):
+        prefect_file()
+    installed = tmp_path / "deployments" / "prefect.yaml"
+    installed.parent.mkdir()
+    installed.touch()
+    assert prefect_file() == installed
+
+
 @pytest.mark.usefixtures("report")
 def test_blocks_lead_to_what_the_settings_name(stack: Any) -> None:
     settings: Settings = stack.settings
@@ -267,7 +281,11 @@ def test_deployments_that_prefect_refuses_are_an_error_with_its_words(
     stack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = tmp_path / "prefect.yaml"
-    entry = {"name": "default", "entrypoint": "flows.collect:nothing", "work_pool": {"name": POOL}}
+    entry = {
+        "name": "default",
+        "entrypoint": "flows.parameters:nothing",
+        "work_pool": {"name": POOL},
+    }
     broken.write_text(yaml.safe_dump({"pull": [], "deployments": [entry]}))
     monkeypatch.setattr("deployments.bootstrap.prefect_file", lambda: broken)
 

@@ -1,7 +1,9 @@
-"""The cluster survives kills and stale files, and never hides that its data are gone."""
+"""The cluster survives kills and stale files, and never hides that its data are gone.
+
+One cluster serves all tests of this file, in the order in which they stand.
+"""
 
 import os
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -12,16 +14,17 @@ import pytest
 
 from deployments.embedded import postgres
 from deployments.embedded.parts import Mlflow
-from deployments.embedded.processes import StackError, find_process, free_port, stop
+from deployments.embedded.processes import StackError, find_process, free_port, spawn, stop
 from deployments.embedded.stack import discard, up
 from deployments.embedded.starter import Starter
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
-    (tmp_path / "run").mkdir()
-    yield tmp_path
-    discard(tmp_path)
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    place = tmp_path_factory.mktemp("home")
+    (place / "run").mkdir()
+    yield place
+    discard(place)
 
 
 class Server:
@@ -46,25 +49,33 @@ class Server:
             return done.fetchall() if done.description else []
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server(home: Path) -> Server:
     made = Server(home)
     made.start()
     return made
 
 
+def stop_all(cluster: postgres.Cluster) -> None:
+    while found := postgres.servers(cluster):
+        stop(found, postgres.FAST_SHUTDOWN, postgres.GRACE_S)
+
+
 def test_a_killed_server_starts_again_though_its_pid_is_now_another_process(server: Server) -> None:
     server.run("CREATE TABLE kept AS SELECT 7 AS value")
     os.kill(server.record.pid, signal.SIGKILL)
-    while postgres.servers(server.cluster):
-        stop(postgres.servers(server.cluster), signal.SIGTERM, grace_s=5)
+    while any(each.pid == server.record.pid for each in postgres.servers(server.cluster)):
+        time.sleep(0.02)
+    stop(postgres.servers(server.cluster), signal.SIGTERM, grace_s=5)  # backends outlive it a bit
     stale = server.cluster.data / "postmaster.pid"
     lines = stale.read_text().splitlines()
-    stale.write_text("\n".join([str(os.getppid()), *lines[1:]]) + "\n")
+    other = spawn(["sleep", "60"], {}, server.log, Path("/"), server.cluster.account)
+    stale.write_text("\n".join([str(other.pid), *lines[1:]]) + "\n")
 
     server.start()
 
     assert server.run("SELECT value FROM kept") == [(7,)]
+    os.kill(other.pid, signal.SIGKILL)
 
 
 def test_names_sort_alike_on_every_machine(server: Server) -> None:
@@ -73,23 +84,6 @@ def test_names_sort_alike_on_every_machine(server: Server) -> None:
     found = server.run(f"SELECT string_agg(n, '' ORDER BY n) FROM {names} AS names (n)")
 
     assert found == [("ABabä",)]
-
-
-def test_data_that_are_gone_are_not_replaced_by_an_empty_database(home: Path) -> None:
-    cluster = postgres.prepare(home)
-    shutil.rmtree(cluster.data)
-
-    with pytest.raises(StackError, match="are gone; put them back"):
-        postgres.prepare(home)
-
-
-def test_a_cluster_half_made_is_made_anew(home: Path) -> None:
-    cluster = postgres.prepare(home)
-    cluster.data.rename(cluster.folder / "data.partial")
-    (home / "postgres" / "made").unlink()
-
-    assert postgres.prepare(home).password == cluster.password
-    assert (cluster.data / "PG_VERSION").exists()
 
 
 def test_no_folder_above_the_data_is_opened_and_the_data_are_private(home: Path) -> None:
@@ -108,11 +102,40 @@ def test_no_folder_above_the_data_is_opened_and_the_data_are_private(home: Path)
     assert "password" not in {path.name for path in cluster.folder.iterdir()}
 
 
-def test_discard_deletes_the_data_wherever_they_lie(home: Path) -> None:
-    cluster = postgres.prepare(home)
+def test_data_that_are_gone_are_not_replaced_by_an_empty_database(
+    server: Server, home: Path
+) -> None:
+    cluster = server.cluster
+    stop_all(cluster)
+    cluster.data.rename(cluster.folder / "elsewhere")
+
+    with pytest.raises(StackError, match="are gone; put them back"):
+        postgres.prepare(home)
+
+    (cluster.folder / "elsewhere").rename(cluster.data)
+    server.start()
+    assert server.run("SELECT value FROM kept") == [(7,)]
+
+
+def test_a_cluster_half_made_is_made_anew(server: Server, home: Path) -> None:
+    cluster = server.cluster
+    stop_all(cluster)
+    cluster.data.rename(cluster.folder / "data.partial")
+    (home / "postgres" / "made").unlink()
+
+    assert postgres.prepare(home).password == cluster.password
+
+    server.start()
+    assert server.run("SELECT to_regclass('kept')") == [(None,)]
+    assert not (cluster.folder / "data.partial").exists()
+
+
+def test_discard_deletes_the_data_wherever_they_lie(server: Server, home: Path) -> None:
+    cluster = server.cluster
 
     discard(home)
 
+    assert postgres.servers(cluster) == []
     assert not cluster.folder.exists()
     assert not (home / "postgres").exists()
 

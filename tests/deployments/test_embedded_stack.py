@@ -178,7 +178,10 @@ def test_doctor_finds_all_well_but_the_missing_tables(running: Status, home: Pat
     assert not list((home / "store").rglob("probe"))
 
 
-@pytest.mark.parametrize("part", ["postgres", "mlflow", "prefect_server", "worker"])
+@pytest.mark.parametrize(
+    "part",
+    ["postgres", "prefect_server", "worker", pytest.param("mlflow", marks=pytest.mark.slow)],
+)
 def test_a_killed_part_alone_is_started_again_and_nothing_is_lost(
     running: Status, home: Path, part: str
 ) -> None:

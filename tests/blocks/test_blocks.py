@@ -1,0 +1,177 @@
+"""Blocks open the places that they describe, once per process, and show no secret."""
+
+import asyncio
+import inspect
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import pytest
+from prefect.blocks.core import Block
+from pydantic import SecretStr
+
+import blocks
+from astrid_training.store import Store
+from blocks import AstridDatabase, AstridStore, TrackingServer, places
+from blocks.storage import aws_credentials
+from deployments.bootstrap import save_blocks
+
+URL = "postgresql+psycopg://astrid:p4ssw0rd@db.example:5432/astrid"
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "blocks.md"
+KINDS: list[type[Block]] = [AstridDatabase, AstridStore, TrackingServer]
+
+
+@pytest.fixture(scope="module")
+def _on_server(stack: Any) -> None:
+    save_blocks(stack.settings)
+
+
+@pytest.fixture
+def _saved(_on_server: None) -> Iterator[None]:
+    """The session's server, with our blocks saved and none loaded yet."""
+    places.clear()
+    yield
+    places.clear()
+
+
+@pytest.fixture
+def bucket() -> AstridStore:
+    keys = aws_credentials("KEY-ID", "s3cr3t", endpoint_url="https://r2.example", region="auto")
+    return AstridStore(url="s3://bucket/prefix", credentials=keys, source_bucket="surveys")
+
+
+def test_database_block_makes_the_engine_of_its_url_and_shows_no_password() -> None:
+    block = AstridDatabase(url=SecretStr(URL))
+
+    assert block.engine().url.render_as_string(hide_password=False) == URL
+    assert block.engine() is block.engine()
+    for shown in (repr(block), str(block), repr(block.engine()), block.model_dump_json()):
+        assert "p4ssw0rd" not in shown
+
+
+def test_a_folder_is_opened_without_credentials(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "frame.fits").write_bytes(b"SIMPLE")
+    block = AstridStore(url=tmp_path.as_uri())
+
+    block.open().put("images/a.npy", b"pixels")
+
+    assert (tmp_path / "images" / "a.npy").read_bytes() == b"pixels"
+    assert block.sources().get("raw/frame.fits") == b"SIMPLE"
+
+
+def test_a_bucket_is_opened_with_its_keys_and_bare_source_keys_lie_in_the_source_bucket(
+    bucket: AstridStore,
+) -> None:
+    keys = bucket._keys
+
+    assert bucket.open().url == "s3://bucket/prefix"
+    assert (keys.access_key_id, keys.secret_access_key) == ("KEY-ID", "s3cr3t")
+    assert (keys.endpoint_url, keys.region) == ("https://r2.example", "auto")
+    assert bucket.sources().locate("raw/a.fits")[0].url == "s3://surveys"
+
+
+def test_store_block_shows_neither_key_nor_its_id(bucket: AstridStore) -> None:
+    for shown in (repr(bucket), str(bucket), repr(bucket.open()), repr(bucket._keys)):
+        assert "s3cr3t" not in shown
+        assert "KEY-ID" not in shown
+
+
+def test_boto3_is_kept_from_sending_checksums_that_r2_refuses(bucket: AstridStore) -> None:
+    assert bucket.credentials
+    assert bucket.credentials.aws_client_parameters.config == {
+        "request_checksum_calculation": "when_required",
+        "response_checksum_validation": "when_required",
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_block_says_on_the_server_what_it_is_and_what_each_field_means(
+    kind: type[Block],
+) -> None:
+    assert kind.get_block_type_name().startswith("AstrID ")
+    assert kind.get_description()
+    assert kind._documentation_url
+    assert "Attributes:" in (inspect.getdoc(kind) or "")
+    assert all(field.description for field in kind.model_fields.values())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_reference_tells_every_field_in_the_codes_words(kind: type[Block]) -> None:
+    sections = REFERENCE.read_text(encoding="utf-8").split("\n## ")
+    (section,) = [one for one in sections if one.startswith(kind.get_block_type_name())]
+    rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| `")]
+
+    assert f"Slug `{kind.get_block_type_slug()}`. {kind.get_description()}" in section
+    told = {row[0].strip("| `"): (row[2], row[3].removesuffix(" |")) for row in rows}
+    assert told == {
+        name: ("yes" if field.is_required() else "no", field.description)
+        for name, field in kind.model_fields.items()
+    }
+
+
+def test_the_package_offers_every_block_to_prefect_block_register(stack: Any) -> None:
+    command = [sys.executable, "-m", "prefect", "block", "register", "-m", "blocks"]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+
+    assert stack
+    assert "registered 3 blocks" in done.stdout
+    assert blocks.__all__ == [kind.__name__ for kind in KINDS]
+
+
+@pytest.mark.usefixtures("_saved")
+def test_places_are_what_the_saved_blocks_say(stack: Any) -> None:
+    settings = stack.settings
+
+    url = places.database().url.render_as_string(hide_password=False)
+    assert (url, places.store().url) == (settings.database_url, settings.store_url)
+    assert places.tracking() == settings.mlflow_tracking_uri
+    assert places.sources().locate("raw/a.fits")[0].url == settings.store_url
+
+
+@pytest.mark.usefixtures("_saved")
+@pytest.mark.parametrize("place", [places.database, places.store, places.sources])
+def test_threads_that_ask_at_once_share_one_place(place: Callable[[], object]) -> None:
+    start = Barrier(4)
+
+    def ask(_number: int) -> object:
+        start.wait(timeout=30)
+        return place()
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(ask, range(4)))
+
+    assert all(one is found[0] for one in found)
+
+
+@pytest.mark.usefixtures("_saved")
+def test_places_are_loaded_where_an_event_loop_runs_as_in_a_notebook() -> None:
+    async def ask() -> Store:
+        return places.store()
+
+    assert asyncio.run(ask()) is places.store()
+
+
+@pytest.mark.usefixtures("_saved")
+def test_after_clear_a_place_is_loaded_again() -> None:
+    before = places.store()
+
+    places.clear()
+
+    assert places.store() is not before
+
+
+@pytest.mark.usefixtures("_saved")
+@pytest.mark.parametrize("place", [places.database, places.store, places.sources, places.tracking])
+def test_a_block_that_is_not_saved_is_named_with_its_cure(
+    place: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "NAME", "nowhere")
+
+    with pytest.raises(places.BlockNotFoundError, match=r"/nowhere .*astrid-training bootstrap"):
+        place()
