@@ -94,8 +94,8 @@ class ExposureFrames:
         if frame.wcs is None or primary.wcs is None:
             nowhere = centre_pixel(np.full(len(x), np.nan))
             return nowhere, nowhere
-        sky = primary.wcs.all_pix2world(x, y, 0)
-        other_x, other_y = frame.wcs.all_world2pix(*sky, 0, quiet=True)
+        sky = primary.wcs.all_pix2world(x, y, 0, ra_dec_order=True)
+        other_x, other_y = frame.wcs.all_world2pix(*sky, 0, ra_dec_order=True, quiet=True)
         return centre_pixel(other_x), centre_pixel(other_y)
 
 

@@ -23,6 +23,10 @@ REASONS = MappingProxyType(
         "changed": "a file changed while it was read; collect again",
         "no_science": "the observation names no file of its own; ingest it again",
         # pixels
+        "valid_fraction": "too many pixels of its stamp are missing",
+        "bad_centre": "pixels at its centre are missing",
+        "saturated_centre": "its centre is saturated, so its shape and flux are lost",
+        "template_coverage": "the reference covers too little of its stamp",
         "off_image": "its position is not on the image; check the image's WCS",
         "edge": "too much of its stamp lies beyond the image",
         "no_valid_pixels": "every pixel of its stamp is missing",

@@ -23,6 +23,7 @@ __all__ = [
     "TrainingRun",
     "TrainingSample",
     "count_rejects",
+    "outcome_key",
 ]
 
 
@@ -236,6 +237,11 @@ class TrainingRun:
     flow_run_id: str | None
     started_at: datetime
     completed_at: datetime | None
+
+
+def outcome_key(flow_run_id: str) -> str:
+    """Return the object key of a collection's outcome; it is there once the run has completed."""
+    return f"runs/{flow_run_id}.json"
 
 
 def count_rejects(rejects: Iterable[Reject]) -> list[FunnelRow]:

@@ -37,6 +37,7 @@ ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",  # a task's own time limit does not end a blocked socket
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # longer outages are for the task's retries
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout is for the caller's own output
 }
 LONGEST_VALUE = 6000  # of a parameter, characters
 PASSING = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"}

@@ -13,6 +13,9 @@ from pydantic import BaseModel
 from astrid_training.errors import CollectionRefusedError
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.reasons import explain
+from astrid_training.records import outcome_key
+from astrid_training.settings import Settings
+from astrid_training.store import open_store
 from deployments.console import USAGE, Json, fail, print_json, ready, reported, say
 
 __all__ = ["collect", "collect_and_wait", "parameters_from"]
@@ -41,8 +44,15 @@ def parameters_from(
     return check_parameters(TrainingDataCollectionParams, given)
 
 
-def collect_and_wait(params: TrainingDataCollectionParams, trigger: str) -> dict[str, Any]:
+def collect_and_wait(
+    settings: Settings, params: TrainingDataCollectionParams, trigger: str
+) -> dict[str, Any]:
     """Run the collection as a deployment run on the server and return its outcome.
+
+    Args:
+        settings: where the outcome is read from.
+        params: what to collect.
+        trigger: what started it, for the run's own record.
 
     Raises:
         CollectionFailedError: with the run's own sentence, if it ended in any other way.
@@ -54,10 +64,7 @@ def collect_and_wait(params: TrainingDataCollectionParams, trigger: str) -> dict
     run = run_and_wait(COLLECTION, {**as_flow_parameters(params), "trigger": trigger}, say)
     if not run.completed:
         raise CollectionFailedError(run.message or run.state, run.id)
-    from blocks import places  # brings Prefect
-    from tasks.outcome import outcome_key  # brings Prefect
-
-    outcome: dict[str, Any] = json.loads(places.store().get(outcome_key(run.id)))
+    outcome: dict[str, Any] = json.loads(open_store(settings).get(outcome_key(run.id)))
     return outcome
 
 
@@ -87,7 +94,7 @@ def _collect(params_file: Path | None, as_json: bool, **options: str | None) -> 
 
         check_database(open_database(settings.database_url))
         try:
-            outcome = collect_and_wait(params, "cli")
+            outcome = collect_and_wait(settings, params, "cli")
         except CollectionFailedError as error:
             fail(str(error), as_json=as_json, flow_run_id=error.flow_run_id)
     tell(outcome)
@@ -116,7 +123,10 @@ def _value(name: str, text: str) -> Any:  # noqa: ANN401 - any parameter's value
     annotation = TrainingDataCollectionParams.model_fields[name].annotation
     kinds = [annotation, *get_args(annotation)]
     if any(isinstance(kind, type) and issubclass(kind, BaseModel) for kind in kinds):
-        return json.loads(text)
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError as error:
+            raise CollectionRefusedError(f"{name}: {text!r} is not JSON: {error}") from error
     if any(getattr(kind, "__origin__", kind) in {list, tuple} for kind in kinds):
         return [part.strip() for part in text.split(",") if part.strip()]
     return text

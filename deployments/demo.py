@@ -41,7 +41,7 @@ def demo() -> None:
         with _timed("simulate", f"simulating the survey {SURVEY}", seconds):
             simulate_sky(settings, SkyPlan(survey=SURVEY), say, again=False)
         with _timed("collect", "collecting validated detections", seconds):
-            outcome = collect_and_wait(parameters_from(COLLECTION), "cli")
+            outcome = collect_and_wait(settings, parameters_from(COLLECTION), "cli")
         tell(outcome)
         with _timed("train", "training the U-Net", seconds):
             training = _training(settings, outcome)

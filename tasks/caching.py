@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Callable
 from hashlib import sha256
 from importlib import import_module
+from importlib.resources import files
 from typing import Any
 
 from prefect import Task
@@ -28,7 +29,7 @@ def step_options(
     Args:
         name: unique among the tasks.
         version: raised by hand when the meaning of the result changes.
-        modules: every library module whose code shapes the result.
+        modules: every library module whose code shapes the result; data files as `package/file`.
         within_run: the step reads what changes (the database), so that its result is only good
             for retries of the same flow run.
     """
@@ -44,7 +45,7 @@ def step_options(
 def _step_key(
     name: str, version: int, modules: tuple[str, ...], *, within_run: bool
 ) -> Callable[[TaskRunContext, dict[str, Any]], str]:
-    sources = [inspect.getsource(import_module(module)) for module in modules]
+    sources = [_text(module) for module in modules]
     code = sha256(to_json([name, version, sources])).hexdigest()
 
     def key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
@@ -53,6 +54,14 @@ def _step_key(
         return f"{name}-{sha256(code.encode() + to_json([scope, inputs])).hexdigest()}"
 
     return key
+
+
+def _text(name: str) -> str:
+    """Return the text of a module, or of a data file named `package.of.it/file`."""
+    package, slash, file = name.partition("/")
+    if slash:
+        return files(package).joinpath(file).read_text(encoding="utf-8")
+    return inspect.getsource(import_module(name))
 
 
 def call_checked(

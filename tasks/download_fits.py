@@ -17,7 +17,7 @@ __all__ = ["download_fits", "files_present"]
     **step_options(
         "download_fits",
         version=1,
-        modules=("astrid_training.downloads", "astrid_training.fits"),
+        modules=("astrid_training.downloads", "astrid_training.fits", "astrid_training.fits_guard"),
     )
 )
 def download_fits(targets: str) -> Downloaded:

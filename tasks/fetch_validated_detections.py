@@ -20,7 +20,7 @@ __all__ = ["fetch_validated_detections"]
     **step_options(
         "fetch_validated_detections",
         version=1,
-        modules=("astrid_training.selection", "astrid_training.labels", "astrid_training.splits"),
+        modules=("astrid_training.selection",),
         within_run=True,  # reviews come in all the time
     )
 )

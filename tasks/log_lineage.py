@@ -48,6 +48,7 @@ def log_lineage(published: PublishedDataset) -> str:
             places.tracking(),
             packs=places.packs(),
             report_html=page,
+            source_uri=f"{store.url}/{dataset.samples_key}",
         )
     manager.set_mlflow_run(published.dataset_id, mlflow_run_id)
     funnel_artifact(published.funnel, dataset.name)

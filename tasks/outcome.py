@@ -6,15 +6,10 @@ from typing import Any
 
 from prefect.runtime import flow_run
 
-from astrid_training.records import PublishedDataset
+from astrid_training.records import PublishedDataset, outcome_key
 from blocks import places
 
-__all__ = ["outcome_key", "record_outcome"]
-
-
-def outcome_key(flow_run_id: str) -> str:
-    """Return the object key of a flow run's outcome; it is there once the run has completed."""
-    return f"runs/{flow_run_id}.json"
+__all__ = ["record_outcome"]
 
 
 def record_outcome(

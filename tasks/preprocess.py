@@ -20,13 +20,20 @@ __all__ = ["preprocess", "stamps_present"]
         "preprocess",
         version=1,
         modules=(
-            "astrid_training.build",
             "astrid_training.background",
+            "astrid_training.build",
+            "astrid_training.cosmic_rays",
             "astrid_training.exposures",
+            "astrid_training.fits",
             "astrid_training.measure",
             "astrid_training.positions",
             "astrid_training.processor",
+            "astrid_training.scaling",
             "astrid_training.stamps",
+            "astrid_training.surveys.frames",
+            "astrid_training.surveys.profiles",
+            "astrid_training.surveys.reader",
+            "astrid_training.surveys/profiles.yaml",
         ),
     )
 )

@@ -2,32 +2,90 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
 import pytest
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_HOME,
+    PREFECT_RESULTS_DEFAULT_SERIALIZER,
+    temporary_settings,
+)
 from sqlalchemy import Engine, create_engine, make_url, text
 
+from astrid_training.database import open_database
 from astrid_training.migrate import migrate
 from astrid_training.packs import PackCache
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.records import PublishedDataset
+from astrid_training.settings import (
+    DERIVED,
+    ENVIRONMENT,
+    Settings,
+    prefect_environment,
+    resolve,
+)
 from astrid_training.simulate import SkyPlan, simulate
 from astrid_training.store import Sources, Store
+from deployments.embedded import postgres
+from deployments.embedded.processes import free_port
+from deployments.embedded.stack import discard, up
 
 _numbers = count(1)
 SMALL_SKY = SkyPlan(fields=6, epochs=3, frame_size=(220, 260), stars=40, galaxies=10, artifacts=4)
 
 
 @pytest.fixture(scope="session")
-def postgres_url() -> str:
-    """The address of a PostgreSQL in which databases may be made."""
-    return os.environ.get(
-        "ASTRID_TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:54999/postgres"
-    )
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a PostgreSQL in which databases may be made; a second starts without Prefect."""
+    home = tmp_path_factory.mktemp("postgres")
+    cluster, port = postgres.prepare(home), free_port(None)
+    postgres.start(cluster, port, {}, home / "log")
+    deadline = time.monotonic() + 60
+    while not postgres.answers(cluster, port):
+        assert time.monotonic() < deadline, (home / "log").read_text()
+        time.sleep(0.05)
+    yield postgres.cluster_url(cluster, port, "postgres")
+    postgres.discard(home)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The embedded stack of a home, running, with this process set up to use it."""
+
+    home: Path
+    settings: Settings
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The embedded stack, migrated; this process's environment points to it for the session."""
+    home = tmp_path_factory.mktemp("stack") / "home"
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as cleanup:
+        for variable in (*ENVIRONMENT.values(), DERIVED):
+            patch.delenv(variable, raising=False)
+        cleanup.callback(discard, home)
+        up(home)
+        settings = resolve(home)
+        for name, value in prefect_environment(settings).items():
+            patch.setenv(name, value)
+        migrate(open_database(settings.database_url))
+        cleanup.enter_context(
+            temporary_settings(
+                {
+                    PREFECT_API_URL: settings.prefect_api_url,
+                    PREFECT_HOME: home / "prefect",
+                    PREFECT_RESULTS_DEFAULT_SERIALIZER: "json",
+                }
+            )
+        )
+        yield Stack(home, settings)
 
 
 @dataclass(frozen=True)

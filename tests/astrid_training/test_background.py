@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from astrid_training.background import BackgroundMesh
+from astrid_training.background import BackgroundMesh, _Axis
 from astrid_training.surveys import Frame
 
 HEIGHT, WIDTH = 475, 610  # no multiples of a cell: partial cells at two edges
@@ -94,3 +94,13 @@ def test_a_frame_smaller_than_a_quarter_cell_has_no_level() -> None:
 
     assert np.isnan(mesh.at(slice(0, 30), slice(0, 30))).all()
     assert np.isnan(mesh.rms(0, 0))
+
+
+def test_a_partial_cell_stands_at_its_own_centre() -> None:
+    axis = _Axis(64 + 64 + 30, 64)  # centres at 31.5, 95.5 and 142.5
+
+    before, after, weight = axis.nodes(slice(119, 120))
+
+    assert (before[0], after[0]) == (1, 2)
+    assert weight[0] == (119 - 95.5) / (142.5 - 95.5)
+    assert axis.nodes(slice(150, 151))[0] == 2

@@ -138,6 +138,7 @@ def test_logging_again_returns_the_same_run(
     again = log_training_dataset_info(published.record, published.samples, {}, uri)
 
     assert again == run.info.run_id
+    assert client.get_run(again).info.end_time == run.info.end_time
     history = client.get_metric_history(again, "total_samples")
     assert len(history) == 1
 

@@ -96,6 +96,18 @@ def test_a_stored_pixel_far_from_the_wcs_is_flagged_and_not_used(
     assert (position.x, position.y) == pytest.approx((X, Y), abs=1e-6)
 
 
+def test_a_wcs_with_declination_first_is_understood(wcs: WCS) -> None:
+    header = wcs.to_header()
+    for name in ("CTYPE", "CRVAL"):
+        header[f"{name}1"], header[f"{name}2"] = header[f"{name}2"], header[f"{name}1"]
+    turned = WCS(header)
+    dec, ra = turned.all_pix2world(X, Y, 0)
+
+    position = positions_on_frame(Frame(source(0), wcs=turned), [ra], [dec], [X], [Y], FWHM)[0]
+
+    assert (position.x, position.y) == pytest.approx((X, Y), abs=1e-6)
+
+
 def test_without_a_wcs_the_stored_pixel_is_used_and_flagged(wcs: WCS) -> None:
     position = found(None, source(0), 40.0, 30.0, wcs)
 

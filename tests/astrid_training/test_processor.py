@@ -209,6 +209,16 @@ def test_a_sloping_sky_is_gone_with_the_mesh() -> None:
     assert abs(median.pixels[0, :, :8].mean()) > 10
 
 
+def test_where_the_mesh_knows_no_sky_the_stamps_own_median_is_taken() -> None:
+    island = np.full((HEIGHT, WIDTH), np.nan, np.float32)
+    island[90:110, 140:160] = noisy(250, 7)[90:110, 140:160]
+    spec = PreprocessSpec(scale="none", clip=None)
+
+    stamp = apply(ExposureFrames(Frame(island)), 150, 100, spec)
+
+    assert abs(np.median(stamp.pixels[0, 26:46, 26:46])) < 1e-5
+
+
 def test_a_stamp_without_its_frame_loses_its_own_median() -> None:
     small = noisy(250, 7)[:63, :63]
     spec = PreprocessSpec(scale="none", clip=None)

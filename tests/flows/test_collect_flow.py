@@ -1,0 +1,348 @@
+"""The collection on a real Prefect server, worker, database, store and MLflow."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import mlflow
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    FlowRunFilter,
+    FlowRunFilterId,
+)
+from prefect.client.schemas.objects import FlowRun
+from sqlalchemy import Engine, text
+
+from astrid_training.catalogue import TrainingDatasetManager, training_runs
+from astrid_training.database import open_database
+from astrid_training.simulate import SkyPlan
+from deployments.bootstrap import bootstrap
+from deployments.collect_command import parameters_from
+from deployments.events import emit_batch_closed
+from deployments.runs import COLLECTION, run_and_wait, wait_for
+from deployments.simulated import simulate_sky
+
+SKY = SkyPlan(
+    survey="sim_small",
+    fields=6,
+    epochs=3,
+    frame_size=(220, 260),
+    stars=40,
+    galaxies=10,
+    artifacts=4,
+)
+LENIENT: dict[str, Any] = {
+    "survey_ids": ["sim_small"],
+    "quality_score_threshold": 0,
+    "batch_samples": 64,
+    "training_steps": 2,
+}
+STEPS = {
+    "fetch_validated_detections",
+    "download_fits",
+    "preprocess",
+    "make_masks",
+    "score_quality",
+    "persist_dataset",
+    "log_lineage",
+    "trigger_training",
+}
+
+
+def quiet(_line: str) -> None:
+    """Tell nobody."""
+
+
+@pytest.fixture(scope="module")
+def ready(stack: Any) -> Any:
+    """The stack with blocks, deployments and a small simulated survey."""
+    bootstrap(stack.settings)
+    simulate_sky(stack.settings, SKY, quiet)
+    return stack
+
+
+@pytest.fixture
+def engine(ready: Any) -> Engine:
+    return open_database(ready.settings.database_url)
+
+
+@pytest.fixture
+def client(ready: Any) -> Iterator[SyncPrefectClient]:
+    with get_client(sync_client=True) as opened:
+        yield opened
+
+
+def outcome_of(ready: Any, flow_run_id: str) -> dict[str, Any]:
+    outcome: dict[str, Any] = json.loads(
+        (ready.home / "store" / "runs" / f"{flow_run_id}.json").read_text()
+    )
+    return outcome
+
+
+def collect(ready: Any, **parameters: Any) -> dict[str, Any]:
+    run = run_and_wait(COLLECTION, {**LENIENT, **parameters}, quiet)
+    assert run.completed, run.message
+    return outcome_of(ready, run.id)
+
+
+def steps_of(client: SyncPrefectClient, flow_run_id: str) -> list[tuple[str, str]]:
+    of_run = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
+    runs = client.read_task_runs(flow_run_filter=of_run, limit=200)
+    return sorted((run.name.rsplit("-", 1)[0], run.state_name or "") for run in runs)
+
+
+def test_a_deployment_run_makes_a_dataset_and_trains_on_it(
+    ready: Any, engine: Engine, client: SyncPrefectClient
+) -> None:
+    outcome = collect(ready, name="whole")
+
+    steps = steps_of(client, outcome["flow_run_id"])
+    assert {name for name, _ in steps} >= STEPS
+    assert {state for _, state in steps} == {"Completed"}
+    dataset = TrainingDatasetManager(engine).get_dataset(outcome["dataset_id"])
+    assert dataset.total_samples == outcome["total_samples"] > 50
+    assert dataset.mlflow_run_id == outcome["mlflow_run_id"]
+    artifacts = client.read_artifacts(
+        artifact_filter=ArtifactFilter(
+            flow_run_id=ArtifactFilterFlowRunId(any_=[outcome["flow_run_id"]])
+        )
+    )
+    assert {artifact.key for artifact in artifacts} == {"funnel", "report"}
+    tracked = mlflow.MlflowClient(ready.settings.mlflow_tracking_uri).get_run(
+        outcome["mlflow_run_id"]
+    )
+    assert tracked.info.run_name == f"training_data_{outcome['dataset_id']}"
+    assert tracked.data.metrics["total_samples"] == outcome["total_samples"]
+    (training,) = training_runs(engine, outcome["dataset_id"])
+    assert wait_for(str(training.flow_run_id), quiet).completed
+    (training,) = training_runs(engine, outcome["dataset_id"])
+    assert training.status == "completed"
+    assert training.performance_metrics is not None
+    assert training.performance_metrics["train_loss"] > 0
+
+
+def test_the_same_again_builds_nothing_and_trains_nothing(
+    ready: Any, engine: Engine, client: SyncPrefectClient
+) -> None:
+    first = collect(ready, name="twice")
+
+    again = collect(ready, name="twice")
+
+    assert again["reused"]
+    assert again["dataset_id"] == first["dataset_id"]
+    assert again["training_run_id"] == first["training_run_id"]
+    assert len(training_runs(engine, first["dataset_id"])) == 1
+
+
+FAULTED = """
+import sys, json
+from astrid_training.settings import apply_environment, resolve
+apply_environment(resolve())
+from flows.collect import training_data_collection_flow
+outcome = training_data_collection_flow(**json.loads(sys.argv[1]))
+print("OUTCOME", json.dumps(outcome))
+"""
+
+
+def in_a_process(
+    ready: Any, fault: str = "", **parameters: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run the flow in a process of its own, as a worker does, with a fault where asked."""
+    asked = {**LENIENT, "trigger_training": False, **parameters}
+    return subprocess.run(
+        [sys.executable, "-c", FAULTED, json.dumps(asked)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "ASTRID_FAULT": fault, "ASTRID_TRAINING_HOME": str(ready.home)},
+        timeout=180,
+    )
+
+
+def runs_named(client: SyncPrefectClient, name: str) -> list[FlowRun]:
+    return [run for run in client.read_flow_runs(limit=200) if run.name == name]
+
+
+def test_a_kill_in_make_masks_costs_only_the_step_it_hit(
+    ready: Any, engine: Engine, client: SyncPrefectClient
+) -> None:
+    spec = {"preprocess": {"softening": 4.0}}  # pixels that no other test has built
+    killed = in_a_process(ready, "make_masks:before:kill", name="killed", **spec)
+    assert killed.returncode == -9
+    with engine.connect() as connection:
+        half_made = connection.execute(
+            text("SELECT count(*) FROM training_datasets WHERE name = 'killed'")
+        ).scalar_one()
+    assert half_made == 0
+
+    resumed = in_a_process(ready, name="killed", **spec)
+
+    assert resumed.returncode == 0, resumed.stderr
+    outcome = json.loads(resumed.stdout.split("OUTCOME ")[1])
+    (before,) = runs_named(client, "collect killed")[1:] or [None]
+    finished = {
+        run.id: steps_of(client, str(run.id)) for run in runs_named(client, "collect killed")
+    }
+    again = finished[next(i for i in finished if str(i) == outcome["flow_run_id"])]
+    first = finished[next(i for i in finished if str(i) != outcome["flow_run_id"])]
+    assert before is not None
+    done = sum(step == ("preprocess", "Completed") for step in first)
+    batches = sum(name.startswith("build") for name, _ in again)
+    assert done >= 1
+    rebuilt = sum(step == ("preprocess", "Completed") for step in again)
+    assert rebuilt <= batches - done + 1  # samples at the edge are looked at again
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+    undisturbed = in_a_process(ready, name="undisturbed", **spec)
+    other = json.loads(undisturbed.stdout.split("OUTCOME ")[1])
+    assert other["digests"]["content"] == outcome["digests"]["content"]
+
+
+def test_an_event_starts_a_collection_that_takes_its_batch(
+    ready: Any, engine: Engine, client: SyncPrefectClient
+) -> None:
+    deployment = client.read_deployment_by_name(COLLECTION)
+    from prefect.client.schemas.actions import DeploymentUpdate
+
+    batch_id = f"batch-{uuid4()}"
+    client.update_deployment(
+        deployment.id,
+        DeploymentUpdate(parameters={**LENIENT, "name": "by event", "trigger_training": False}),
+    )
+    try:
+        emit_batch_closed(batch_id, datetime.now(UTC))
+        emit_batch_closed(batch_id, datetime.now(UTC))
+        runs = wait_until(
+            client,
+            lambda run: (
+                run.parameters.get("batch", {})
+                and run.parameters["batch"].get("batch_id") == batch_id
+            ),
+            2,
+        )
+    finally:
+        client.update_deployment(deployment.id, DeploymentUpdate(parameters={}))
+
+    states = sorted(str(run.state.message) for run in runs if run.state is not None)
+    assert sum("Nothing to do" in message for message in states) == 1
+    with engine.connect() as connection:
+        held = connection.execute(
+            text("SELECT dataset_id FROM training_validation_batches WHERE batch_id = :batch"),
+            {"batch": batch_id},
+        ).scalar_one()
+    assert held is not None
+
+
+def wait_until(
+    client: SyncPrefectClient, wanted: Any, count: int, timeout_s: float = 120
+) -> list[FlowRun]:
+    """Return the runs that `wanted` picks, once so many of them have ended."""
+    import time
+
+    deadline = time.monotonic() + timeout_s
+    while True:
+        found = [run for run in client.read_flow_runs(limit=200) if wanted(run)]
+        ended = [run for run in found if run.state is not None and run.state.is_final()]
+        if len(ended) >= count:
+            return ended
+        assert time.monotonic() < deadline, [(run.name, run.state_name) for run in found]
+        time.sleep(0.5)
+
+
+def cli(ready: Any, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a person does."""
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("astrid-training")), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "ASTRID_TRAINING_HOME": str(ready.home), **environment},
+        timeout=180,
+    )
+
+
+def test_the_command_line_collects_and_tells_all_as_json(ready: Any) -> None:
+    got = cli(
+        ready,
+        *("collect", "--name", "by hand", "--survey-ids", "sim_small"),
+        *("--quality-score-threshold", "0", "--trigger-training", "false", "--json"),
+    )
+
+    assert got.returncode == 0, got.stderr
+    outcome = json.loads(got.stdout)
+    assert {
+        *("dataset_id", "name", "version_id", "total_samples", "splits", "classes"),
+        *("anomaly_ratio", "quality_score", "digests", "funnel", "flow_run_id", "mlflow_run_id"),
+    } <= set(outcome)
+    assert set(outcome["funnel"][0]) == {"step", "reason", "count"}
+    listed = json.loads(cli(ready, "datasets", "--name", "by hand", "--json").stdout)
+    assert [one["dataset_id"] for one in listed] == [outcome["dataset_id"]]
+    shown = json.loads(cli(ready, "show", outcome["dataset_id"], "--json").stdout)
+    assert shown["total_samples"] == outcome["total_samples"]
+    page = ready.home / "report.html"
+    assert cli(ready, "report", "by hand", "-o", str(page)).returncode == 0
+    assert "by hand" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "code", "sentence"),
+    [
+        (["--survey-ids", "hubble"], {}, 1, "no survey named hubble"),
+        (["--date-range", "2025-01-01,2024-01-01"], {}, 2, "give the earlier one first"),
+        (["--max-samples", "0"], {}, 2, "max_samples"),
+        (["--max-samples", "many"], {}, 2, "max_samples"),
+        (["--split", '{"train": 0.5, "val": 0.1, "test": 0.1}'], {}, 2, "sum to 1"),
+        (["--split", "{"], {}, 2, "split"),
+        (["--bands", "none"], {}, 1, "no sample in train"),
+        (
+            [],
+            {"ASTRID_DATABASE_URL": "postgresql://nobody:x@127.0.0.1:1/none"},
+            1,
+            "no database at",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_sentence(
+    ready: Any,
+    engine: Engine,
+    arguments: list[str],
+    environment: dict[str, str],
+    code: int,
+    sentence: str,
+) -> None:
+    got = cli(ready, "collect", "--name", "refused", *arguments, "--json", **environment)
+
+    assert got.returncode == code, got.stderr
+    assert sentence in json.loads(got.stdout)["error"]
+    assert "Traceback" not in got.stderr
+    with engine.connect() as connection:
+        count = connection.execute(
+            text("SELECT count(*) FROM training_datasets WHERE name = 'refused'")
+        ).scalar_one()
+    assert count == 0
+
+
+def test_a_missing_server_is_named_with_its_cure(ready: Any) -> None:
+    got = cli(ready, "collect", "--json", PREFECT_API_URL="http://127.0.0.1:1/api")
+
+    assert got.returncode == 1
+    assert "astrid-training up" in json.loads(got.stdout)["error"]
+
+
+def test_parameters_come_from_a_file_and_options_win(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text("name: from file\nmax_samples: 7\nsurvey_ids: [a, b]\n")
+
+    params = parameters_from({"max_samples": "8", "bands": "g, r"}, file)
+
+    assert (params.name, params.max_samples) == ("from file", 8)
+    assert (params.survey_ids, params.bands) == (["a", "b"], ["g", "r"])
