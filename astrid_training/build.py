@@ -153,11 +153,22 @@ def _store_stamps(
 def register_stamps(
     connection: Connection, store: Store, targets: str, stamps: StampsRef, fingerprint: str
 ) -> None:
-    """Enter the stamps of a batch into the catalogue, so that no later run builds them again."""
+    """Enter what became of a batch into the catalogue, so that no later run builds it again."""
     rows = _rows(store, "stamps", stamps.stamps)
+    sources = {row["sample_key"]: row["source_digest"] for row in _rows(store, "targets", targets)}
+    if stamps.rejects:
+        connection.execute(
+            query("catalogue_reject"),
+            {
+                "fingerprint": fingerprint,
+                "sample_keys": [reject.sample_key for reject in stamps.rejects],
+                "source_digests": [sources[reject.sample_key] for reject in stamps.rejects],
+                "reasons": [reject.reason for reject in stamps.rejects],
+                "details": [reject.detail for reject in stamps.rejects],
+            },
+        )
     if not rows:
         return
-    sources = {row["sample_key"]: row["source_digest"] for row in _rows(store, "targets", targets)}
     connection.execute(
         query("catalogue_add"),
         {

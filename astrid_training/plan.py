@@ -89,13 +89,13 @@ def plan_batches(
     found = _look_up(sources, kept)
     quarantined = _quarantined(connection, found)
     rows, rejects = _with_sources(kept, found, quarantined)
-    built, missing = _divide(connection, store, rows, fingerprint)
+    built, missing, known = _divide(connection, store, rows, fingerprint)
     batches = [
         *_build_batches(store, missing, batch_samples),
         *_reuse_batches(store, built, batch_samples),
     ]
     files = sorted(f"{path}|{info.size}|{info.etag}" for path, info in found.items() if info)
-    return Plan(batches, rejects, len(built), digest_many(files))
+    return Plan(batches, rejects + known, len(built), digest_many(files))
 
 
 def _look_up(sources: Sources, rows: Iterable[Row]) -> dict[str, ObjectInfo | None]:
@@ -154,8 +154,8 @@ def _source_problem(
 
 def _divide(
     connection: Connection, store: Store, rows: list[Row], fingerprint: str
-) -> tuple[list[Row], list[Row]]:
-    """Return the rows whose stamps are built and still there, and those to be built."""
+) -> tuple[list[Row], list[Row], list[Reject]]:
+    """Return the rows whose stamps are built and still there, those to be built, and the hopeless."""
     found = connection.execute(
         query("catalogue_find"),
         {
@@ -167,17 +167,22 @@ def _divide(
     known = {row["sample_key"]: dict(row) for row in found}
     objects = {key for stamp in known.values() for key in _objects(stamp)}
     there = {key for key in objects if store.head(key) is not None}
-    built, missing = [], []
+    built, missing, hopeless = [], [], []
     for row in rows:
-        stamp = known.get(row["sample_key"])
-        if stamp is not None and _objects(stamp) <= there:
+        key = row["sample_key"]
+        stamp = known.get(key)
+        if stamp is not None and stamp["reason"] is not None:
+            hopeless.append(Reject(key, "preprocess", stamp["reason"], stamp["detail"]))
+        elif stamp is not None and _objects(stamp) <= there:
             built.append({**stamp, **row})
         else:
             missing.append(row)
-    return built, missing
+    return built, missing, hopeless
 
 
 def _objects(stamp: Row) -> set[str]:
+    if stamp["reason"] is not None:
+        return set()
     return {
         pack_key("images", stamp["image_pack"]),
         pack_key("flags", stamp["flag_pack"]),

@@ -137,7 +137,9 @@ class PrefectServer(Part):
         arguments = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
         api = {"PREFECT_API_URL": self.addresses(port)["prefect_api_url"]}  # its pages call this
         vacuum = {"PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs"}
-        return self._run(arguments, api | vacuum)
+        # a run that waits for another of its deployment looks again after this, not after 30 s
+        patience = {"PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "3"}
+        return self._run(arguments, api | vacuum | patience)
 
     def answers(self, process: psutil.Process, port: int | None) -> bool:
         """Tell whether the API is healthy."""

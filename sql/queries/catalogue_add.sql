@@ -6,4 +6,5 @@ FROM unnest(CAST(:sample_keys AS text[]), CAST(:source_digests AS text[]), CAST(
     AS built (sample_key, source_digest, pack_row)
 ON CONFLICT (sample_key, spec_fingerprint, source_digest) DO UPDATE
 SET image_pack = excluded.image_pack, flag_pack = excluded.flag_pack,
-    measure_table = excluded.measure_table, pack_row = excluded.pack_row
+    measure_table = excluded.measure_table, pack_row = excluded.pack_row, reason = NULL, detail = NULL,
+    at = excluded.at

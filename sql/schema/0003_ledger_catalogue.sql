@@ -22,17 +22,20 @@ CREATE TABLE training_split_members (
 );
 CREATE INDEX ix_training_split_members_dec ON training_split_members (policy, dec_deg);
 
--- Stamps that are built: one row per sample, spec and source, pointing into immutable packs.
+-- What became of each sample under each spec and source: a row of immutable packs, or the reason why it has no stamp.
 CREATE TABLE training_image_catalogue (
     sample_key char(32) NOT NULL,
     spec_fingerprint char(64) NOT NULL,
     source_digest char(64) NOT NULL,
-    image_pack char(64) NOT NULL,
-    flag_pack char(64) NOT NULL,
-    measure_table char(64) NOT NULL,
-    pack_row integer NOT NULL,
+    image_pack char(64),
+    flag_pack char(64),
+    measure_table char(64),
+    pack_row integer,
+    reason varchar(64),
+    detail text,
     at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (sample_key, spec_fingerprint, source_digest)
+    PRIMARY KEY (sample_key, spec_fingerprint, source_digest),
+    CHECK ((reason IS NULL) = (pack_row IS NOT NULL))
 );
 CREATE INDEX ix_training_image_catalogue_pack ON training_image_catalogue (image_pack);
 

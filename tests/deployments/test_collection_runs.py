@@ -2,9 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from uuid import uuid4
 
 import mlflow
 import pytest
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
@@ -73,12 +75,6 @@ def ready(stack: Any) -> Any:
 @pytest.fixture
 def engine(ready: Any) -> Engine:
     return open_database(ready.settings.database_url)
-
-
-@pytest.fixture
-def client(ready: Any) -> Iterator[SyncPrefectClient]:
-    with get_client(sync_client=True) as opened:
-        yield opened
 
 
 def outcome_of(ready: Any, flow_run_id: str) -> dict[str, Any]:
@@ -154,7 +150,7 @@ print("OUTCOME", json.dumps(outcome))
 
 
 def in_a_process(
-    ready: Any, fault: str = "", **parameters: Any
+    ready: Any, parameters: dict[str, Any], fault: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run the flow in a process of its own, as a worker does, with a fault where asked."""
     asked = {**LENIENT, "trigger_training": False, **parameters}
@@ -168,51 +164,69 @@ def in_a_process(
     )
 
 
-def runs_named(client: SyncPrefectClient, name: str) -> list[FlowRun]:
-    return [run for run in client.read_flow_runs(limit=200) if run.name == name]
+def told(run: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert run.returncode == 0, run.stderr
+    outcome: dict[str, Any] = json.loads(run.stdout.split("OUTCOME ")[1])
+    return outcome
+
+
+def stamps_since(engine: Engine, moment: datetime) -> dict[str, tuple[str, datetime]]:
+    """Return what the catalogue learnt since then: sample -> its pack and when it was entered."""
+    statement = text(
+        "SELECT sample_key, image_pack, at FROM training_image_catalogue WHERE at > :at"
+    )
+    with engine.connect() as connection:
+        rows = connection.execute(statement, {"at": moment}).all()
+    return {row.sample_key: (row.image_pack, row.at) for row in rows}
 
 
 def test_a_kill_in_make_masks_costs_only_the_step_it_hit(
     ready: Any, engine: Engine, client: SyncPrefectClient
 ) -> None:
-    spec = {"preprocess": {"softening": 4.0}}  # pixels that no other test has built
-    killed = in_a_process(ready, "make_masks:before:kill", name="killed", **spec)
-    assert killed.returncode == -9
+    asked = {"preprocess": {"softening": 4.0}}  # pixels that no other test has built
     with engine.connect() as connection:
-        half_made = connection.execute(
-            text("SELECT count(*) FROM training_datasets WHERE name = 'killed'")
-        ).scalar_one()
-    assert half_made == 0
-
-    resumed = in_a_process(ready, name="killed", **spec)
-
-    assert resumed.returncode == 0, resumed.stderr
-    outcome = json.loads(resumed.stdout.split("OUTCOME ")[1])
-    (before,) = runs_named(client, "collect killed")[1:] or [None]
-    finished = {
-        run.id: steps_of(client, str(run.id)) for run in runs_named(client, "collect killed")
-    }
-    again = finished[next(i for i in finished if str(i) == outcome["flow_run_id"])]
-    first = finished[next(i for i in finished if str(i) != outcome["flow_run_id"])]
-    assert before is not None
-    done = sum(step == ("preprocess", "Completed") for step in first)
-    batches = sum(name.startswith("build") for name, _ in again)
-    assert done >= 1
-    rebuilt = sum(step == ("preprocess", "Completed") for step in again)
-    assert rebuilt <= batches - done + 1  # samples at the edge are looked at again
+        started = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    killed = in_a_process(ready, {"name": "killed", **asked}, "make_masks:before:kill")
+    assert killed.returncode == -signal.SIGKILL
     with engine.connect() as connection:
-        connection.execute(text("SELECT 1"))
-    undisturbed = in_a_process(ready, name="undisturbed", **spec)
-    other = json.loads(undisturbed.stdout.split("OUTCOME ")[1])
-    assert other["digests"]["content"] == outcome["digests"]["content"]
+        statement = text("SELECT count(*) FROM training_datasets WHERE name = 'killed'")
+        assert connection.execute(statement).scalar_one() == 0
+
+    finished = stamps_since(engine, started)
+    assert finished
+
+    outcome = told(in_a_process(ready, {"name": "killed", **asked}))
+
+    assert stamps_since(engine, started).items() >= finished.items()  # none was built again
+    again = [name for name, _ in steps_of(client, outcome["flow_run_id"])]
+    rebuilt = sum(name.startswith("build") for name in again) - again.count("preprocess")
+    assert rebuilt >= 1  # batches of finished stamps, without download and preprocessing
+    assert again.count("download_fits") == again.count("preprocess")
+    undisturbed = told(in_a_process(ready, {"name": "undisturbed", **asked, "batch_samples": 16}))
+    assert undisturbed["digests"]["content"] == outcome["digests"]["content"]
+
+
+def test_a_scheduled_run_collects(
+    ready: Any, client: SyncPrefectClient, deploy: Any, wait_for_runs: Any
+) -> None:
+    scheduled = deploy(
+        "every few seconds",
+        "flows.collect:training_data_collection_flow",
+        interval_s=20,
+        parameters={**LENIENT, "name": "by schedule", "trigger_training": False},
+    )
+
+    (run, *_) = wait_for_runs(scheduled.id, 1)
+
+    assert run.auto_scheduled
+    assert run.state.is_completed(), run.state.message
+    assert outcome_of(ready, str(run.id))["name"] == "by schedule"
 
 
 def test_an_event_starts_a_collection_that_takes_its_batch(
     ready: Any, engine: Engine, client: SyncPrefectClient
 ) -> None:
     deployment = client.read_deployment_by_name(COLLECTION)
-    from prefect.client.schemas.actions import DeploymentUpdate
-
     batch_id = f"batch-{uuid4()}"
     client.update_deployment(
         deployment.id,
@@ -246,8 +260,6 @@ def wait_until(
     client: SyncPrefectClient, wanted: Any, count: int, timeout_s: float = 120
 ) -> list[FlowRun]:
     """Return the runs that `wanted` picks, once so many of them have ended."""
-    import time
-
     deadline = time.monotonic() + timeout_s
     while True:
         found = [run for run in client.read_flow_runs(limit=200) if wanted(run)]
