@@ -11,12 +11,6 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from prefect.settings import (
-    PREFECT_API_URL,
-    PREFECT_HOME,
-    PREFECT_RESULTS_DEFAULT_SERIALIZER,
-    temporary_settings,
-)
 from sqlalchemy import Engine, create_engine, make_url, text
 
 from astrid_training.database import open_database
@@ -37,6 +31,7 @@ from deployments.embedded import postgres
 from deployments.embedded.processes import free_port
 from deployments.embedded.stack import discard, up
 
+os.environ["PREFECT_SERVER_EPHEMERAL_ENABLED"] = "false"  # a test without a server must say so
 _numbers = count(1)
 SMALL_SKY = SkyPlan(fields=6, epochs=3, frame_size=(220, 260), stars=40, galaxies=10, artifacts=4)
 
@@ -66,6 +61,15 @@ class Stack:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The embedded stack, migrated; this process's environment points to it for the session."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_HOME,
+        PREFECT_RESULTS_DEFAULT_SERIALIZER,
+        temporary_settings,
+    )
+
     home = tmp_path_factory.mktemp("stack") / "home"
     with pytest.MonkeyPatch.context() as patch, ExitStack() as cleanup:
         for variable in (*ENVIRONMENT.values(), DERIVED):
@@ -86,6 +90,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             )
         )
         yield Stack(home, settings)
+        EventsWorker.drain_all(timeout=10)  # what is said late is said to nobody
+        APILogWorker.drain_all(timeout=10)
 
 
 @dataclass(frozen=True)

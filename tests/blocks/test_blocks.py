@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -139,12 +140,13 @@ def test_places_are_what_the_saved_blocks_say(stack: Any) -> None:
 def test_threads_that_ask_at_once_share_one_place(place: Callable[[], object]) -> None:
     start = Barrier(4)
 
-    def ask(_number: int) -> object:
+    def ask() -> object:
         start.wait(timeout=30)
         return place()
 
-    with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(ask, range(4)))
+    with ThreadPoolExecutor(4) as pool:  # each with our settings, as Prefect's own threads have
+        futures = [pool.submit(copy_context().run, ask) for _ in range(4)]
+        found = [future.result() for future in futures]
 
     assert all(one is found[0] for one in found)
 
