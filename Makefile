@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install demo test test-all check format lock down clean
+.PHONY: help install demo test test-all bench check format lock down clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ check: install ## Lint, format, types, direction of imports, then the tests.
 format: install ## Format the code and fix what can be fixed.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: install ## Measure, print, and write benchmarks/RESULTS.md.
+	@$(BIN)/python -m benchmarks.run
 
 lock: ## Make constraints.txt anew: the newest versions that pyproject.toml allows.
 	rm -rf .lock-venv && $(PYTHON) -m venv .lock-venv

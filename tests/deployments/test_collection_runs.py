@@ -48,6 +48,7 @@ LENIENT: dict[str, Any] = {
     "batch_samples": 64,
     "training_steps": 2,
 }
+ROOT = Path(__file__).parents[2]
 STEPS = {
     "fetch_validated_detections",
     "download_fits",
@@ -126,6 +127,58 @@ def test_a_deployment_run_makes_a_dataset_and_trains_on_it(
     assert training.performance_metrics["train_loss"] > 0
 
 
+def python(
+    ready: Any, code: str, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `code` in a process of its own, in the stack's home."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "ASTRID_TRAINING_HOME": str(ready.home), **environment},
+        timeout=180,
+    )
+
+
+def test_the_notebooks_cells_run(ready: Any) -> None:
+    collect(ready, name="demo", trigger_training=False)
+    notebook = json.loads((ROOT / "notebooks/training/real_data_loading.ipynb").read_text())
+    cells = ["".join(one["source"]) for one in notebook["cells"] if one["cell_type"] == "code"]
+
+    ran = python(ready, "\n".join(cells) + "\nprint(sorted(result.metrics))")
+
+    assert ran.returncode == 0, ran.stderr
+    assert "train_loss" in ran.stdout
+
+
+def test_a_notebook_collects_in_its_own_process(ready: Any) -> None:
+    asked = {**LENIENT, "name": "in a notebook", "preprocess": {"scale": "l2"}}
+    code = (
+        "import json, sys\nfrom flows import load_real_training_data\n"
+        "splits = load_real_training_data(collection_params=json.loads(sys.argv[1]))\n"
+        "print([len(split) for split in splits])"
+    )
+
+    ran = python(ready, code, json.dumps(asked))
+
+    assert ran.returncode == 0, ran.stderr
+    assert all(json.loads(ran.stdout.splitlines()[-1]))
+
+
+def test_loading_by_id_brings_neither_prefect_nor_mlflow(ready: Any) -> None:
+    collect(ready, name="light", trigger_training=False)
+    code = (
+        "import sys\nfrom flows import load_real_training_data\n"
+        "load_real_training_data('light')[0][0]\n"
+        "print([name for name in ('prefect', 'mlflow') if name in sys.modules])"
+    )
+
+    ran = python(ready, code)
+
+    assert ran.stdout.strip() == "[]", ran.stderr
+
+
 def test_the_same_again_builds_nothing_and_trains_nothing(
     ready: Any, engine: Engine, client: SyncPrefectClient
 ) -> None:
@@ -154,14 +207,7 @@ def in_a_process(
 ) -> subprocess.CompletedProcess[str]:
     """Run the flow in a process of its own, as a worker does, with a fault where asked."""
     asked = {**LENIENT, "trigger_training": False, **parameters}
-    return subprocess.run(
-        [sys.executable, "-c", FAULTED, json.dumps(asked)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "ASTRID_FAULT": fault, "ASTRID_TRAINING_HOME": str(ready.home)},
-        timeout=180,
-    )
+    return python(ready, FAULTED, json.dumps(asked), ASTRID_FAULT=fault)
 
 
 def told(run: subprocess.CompletedProcess[str]) -> dict[str, Any]:
