@@ -16,7 +16,9 @@ install: .venv/installed ## Make .venv and install the locked versions.
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python >= 3.11 is needed; set PYTHON=python3.12 or the like'; exit 1; }
 	@echo 'installing the locked versions into .venv (about 2.5 GB, some minutes the first time)'
 	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on -c constraints.txt -e '.[dev]' 2>&1 | { grep -v 'is ignored: it is neither' || true; }; test $${PIPESTATUS[0]} -eq 0
+	@set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]' 2>&1 \
+	  | tee .venv/install.log | { grep --line-buffered -E '^(Collecting|Installing|Successfully|ERROR)' || true; } \
+	  || { tail -20 .venv/install.log; exit 1; }
 	@touch $@
 
 demo: install ## Everything once: stack, simulated sky, collection, training, report.

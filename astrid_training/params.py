@@ -29,7 +29,7 @@ class PreprocessSpec(_Frozen):
     model_config = ConfigDict(title="Preprocessing")
 
     channels: tuple[Channel, ...] = Field(
-        CHANNELS, min_length=1, description="Images stored per sample, in this order."
+        CHANNELS, min_length=1, description="Images stored of each sample, in this order."
     )
     stamp_size: int = Field(
         64, ge=16, le=512, multiple_of=16, description="Side of the stamp the model sees, pixels."
@@ -37,26 +37,27 @@ class PreprocessSpec(_Frozen):
     margin: int = Field(4, ge=0, le=32, description="Pixels kept beyond the stamp on each side.")
     background: Literal["mesh", "median", "none"] = Field(
         "mesh",
-        description="What is subtracted from science and reference; never from a difference.",
+        description="Sky subtracted from science and reference, never from a difference: a mesh of "
+        "cells, the stamp's median, or nothing.",
     )
     cell_px: int = Field(64, ge=16, le=512, description="Side of a background cell, pixels.")
     cosmic_rays: Literal["off", "lacosmic"] = Field(
         "off", description="Whether cosmic rays are flagged; pixels are never replaced."
     )
     scale: Literal["asinh", "l2", "zscale", "percentile", "none"] = Field(
-        "asinh", description="How pixel values become network inputs."
+        "asinh", description="How pixel values become network inputs; none: as they are."
     )
     softening: float = Field(
         3.0, gt=0, description="Noise levels per unit of the asinh scale's linear part."
     )
     clip: float | None = Field(
-        10.0, gt=0, description="Scaled values are cut at plus and minus this."
+        10.0, gt=0, description="Scaled values are cut at plus and minus this; none given: not cut."
     )
     missing_above: float = Field(
         1e30, gt=0, description="Values beyond this, and NaN, are missing pixels."
     )
-    dtype: Literal["float32"] = "float32"
-    orientation: Literal["native"] = "native"
+    dtype: Literal["float32"] = Field("float32", description="Type of a stored pixel.")
+    orientation: Literal["native"] = Field("native", description="Rows and columns as in the file.")
 
     @property
     def padded_size(self) -> int:
@@ -77,9 +78,14 @@ class MaskRule(_Frozen):
     disk_fwhm: float = Field(1.0, gt=0, description="Radius of the target disk, in PSF FWHM.")
     min_radius_px: float = Field(1.5, gt=0, description="Least radius of the target disk, pixels.")
     max_missing: float = Field(
-        0.25, ge=0, le=1, description="A target with more of its disk missing is dropped."
+        0.25,
+        ge=0,
+        le=1,
+        description="Share of the target's disk that may be missing; with more, it is dropped.",
     )
-    saturation_grow_px: int = Field(1, ge=0, description="Saturated regions are widened by this.")
+    saturation_grow_px: int = Field(
+        1, ge=0, description="Saturated regions are widened by this, pixels."
+    )
 
 
 class SplitPolicy(_Frozen):
@@ -87,11 +93,19 @@ class SplitPolicy(_Frozen):
 
     model_config = ConfigDict(title="Splits")
 
-    name: str = Field("sky", min_length=1, max_length=64, pattern=r"^[a-z0-9_-]+$")
-    version: int = Field(1, ge=1)
-    train: float = Field(0.8, gt=0, lt=1)
-    val: float = Field(0.1, gt=0, lt=1)
-    test: float = Field(0.1, gt=0, lt=1)
+    name: str = Field(
+        "sky",
+        min_length=1,
+        max_length=64,
+        pattern=r"^[a-z0-9_-]+$",
+        description="Name of the policy; another name divides the sky anew.",
+    )
+    version: int = Field(1, ge=1, description="Another version divides the sky anew.")
+    train: float = Field(0.8, gt=0, lt=1, description="Share of the sky groups to train on.")
+    val: float = Field(0.1, gt=0, lt=1, description="Share to choose models by.")
+    test: float = Field(
+        0.1, gt=0, lt=1, description="Share to judge the chosen model by; the three sum to 1."
+    )
 
     @property
     def salt(self) -> str:
@@ -127,7 +141,9 @@ class TrainingDataCollectionParams(_Frozen):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]*$",
         description="Name of the dataset; a new version supersedes the active one of this name.",
     )
-    description: str | None = Field(None, max_length=2000, description="A sentence for people.")
+    description: str | None = Field(
+        None, max_length=2000, description="What the dataset is for, in a sentence."
+    )
     survey_ids: list[str] | None = Field(
         None, description="Survey names as in the surveys table; none given: all active surveys."
     )
@@ -171,7 +187,8 @@ class TrainingDataCollectionParams(_Frozen):
         1024, ge=16, le=2048, description="Most samples one unit of work holds."
     )
     allow_one_class: bool = Field(
-        default=False, description="Accept a dataset without enough real or rejected detections."
+        default=False,
+        description="Accept a dataset with fewer than 10 real or fewer than 10 rejected detections.",
     )
     trigger_training: bool = Field(
         default=True, description="Train on the dataset when it is published."

@@ -19,9 +19,29 @@ REASONS = MappingProxyType(
         # files
         "missing_object": "the database names a file that is not there; "
         "restore it or correct the path",
-        "truncated": "a file ends before its header says; fetch it again from the survey",
         "changed": "a file changed while it was read; collect again",
         "no_science": "the observation names no file of its own; ingest it again",
+        # what the FITS guard refuses; each concerns one of the sample's files
+        "empty": "a file has no bytes; fetch it again from the survey",
+        "truncated": "a file ends before its header says; fetch it again from the survey",
+        "too_large": "a file is over the size limit; store cut-outs or single detectors instead",
+        "not_fits": "a file is not FITS; correct the path or fetch it again",
+        "html_page": "a file is a web page, often an error message saved under the image's name; "
+        "fetch it again",
+        "no_end": "a header does not end; fetch the file again",
+        "bad_gzip": "a compressed file is damaged; fetch it again",
+        "gzip_bomb": "a compressed file unpacks to more than the limit; store it uncompressed",
+        "bad_header": "a header holds a value that makes no sense; "
+        "look at the file, then fetch it again or correct it",
+        "bad_bitpix": "BITPIX names no type of pixel; correct the file",
+        "bad_axes": "the axes of an image make no sense; correct the file",
+        "bad_scaling": "BSCALE or BZERO is no usable number; correct the file",
+        "bad_tiles": "the tiles of a compressed image do not add up; compress it again",
+        "too_many_pixels": "an image is over the pixel limit; store cut-outs instead",
+        "too_many_hdus": "a file has more HDUs than the limit; split it",
+        "no_image": "a file holds no image where the survey's profile looks for one; "
+        "correct the file or profiles.yaml",
+        "unreadable": "a file's pixels cannot be decoded; fetch it again",
         # pixels
         "valid_fraction": "too many pixels of its stamp are missing",
         "bad_centre": "pixels at its centre are missing",
@@ -34,7 +54,7 @@ REASONS = MappingProxyType(
         "target_masked": "the pixels of the target itself are missing",
     }
 )
-"""Reason code -> what it means and what to do. Codes of the FITS guard explain themselves."""
+"""Reason code -> what it means and, where something can be done, what to do."""
 
 
 def explain(reason: str) -> str:
