@@ -1,8 +1,10 @@
 """From the batches' tables to one table of samples, with every subject accounted for."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -35,6 +37,8 @@ class Assembled:
     """Selected, then the drops by step and reason, then kept; the counts add up."""
     detections: dict[str, str]
     """sample_key -> detection_id, for kept and dropped alike."""
+    notes: dict[str, Any]
+    """What happened to reviews on the way to labels, see `label_notes`."""
 
 
 def assemble(
@@ -61,18 +65,36 @@ def assemble(
         FunnelRow("persist_dataset", "kept", samples.num_rows),
     ]
     detections = dict(zip(keys, table["detection_id"].to_pylist(), strict=True))
-    return Assembled(samples, sorted(rejects, key=lambda r: r.sample_key), funnel, detections)
+    rejects.sort(key=lambda reject: reject.sample_key)
+    return Assembled(samples, rejects, funnel, detections, label_notes(table))
+
+
+def label_notes(selection: pa.Table) -> dict[str, Any]:
+    """Return how many votes counted or not and why, and which words nobody knows, with counts.
+
+    Args:
+        selection: rows of `selection.SELECTION`, kept and dropped.
+    """
+    votes = [vote for votes in selection["votes"].to_pylist() for vote in json.loads(votes)]
+    words = Counter(vote["label"] for vote in votes if vote["state"] == "unmapped_label")
+    return {
+        "votes": dict(sorted(Counter(vote["state"] for vote in votes).items())),
+        "unmapped_words": dict(sorted(words.items())),
+        "mutated_after_as_of": pc.sum(selection["mutated_after_as_of"]).as_py() or 0,
+    }
 
 
 def _join(kept: pa.Table, store: Store, built: Sequence[BuiltBatch]) -> pa.Table:
     kept = kept.drop_columns(["step", "reason", "detail"])
     tables = [read_table(store, "built", batch.samples) for batch in built]
     pixels = pa.concat_tables([BUILT.empty_table(), *tables])
-    # What was measured on the file wins over what the database says of it.
-    kept = kept.drop_columns(
-        sorted(set(kept.column_names) & set(pixels.column_names) - {"sample_key"})
-    )
-    return kept.join(pixels, "sample_key", join_type="inner").sort_by("sample_key")
+    both = sorted(set(kept.column_names) & set(pixels.column_names) - {"sample_key"})
+    kept = kept.rename_columns({name: f"told_{name}" for name in both})
+    joined = kept.join(pixels, "sample_key", join_type="inner").sort_by("sample_key")
+    for name in both:  # what was measured on the file wins over what the database says of it
+        value = pc.coalesce(joined[name], joined[f"told_{name}"])
+        joined = joined.set_column(joined.column_names.index(name), name, value)
+    return joined.drop_columns([f"told_{name}" for name in both])
 
 
 def check_funnel(selected: Sequence[str], kept: Sequence[str], rejects: Sequence[Reject]) -> None:

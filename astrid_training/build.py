@@ -155,14 +155,14 @@ def register_stamps(
 ) -> None:
     """Enter what became of a batch into the catalogue, so that no later run builds it again."""
     rows = _rows(store, "stamps", stamps.stamps)
-    sources = {row["sample_key"]: row["source_digest"] for row in _rows(store, "targets", targets)}
+    sources = {row["sample_key"]: row["input_digest"] for row in _rows(store, "targets", targets)}
     if stamps.rejects:
         connection.execute(
             query("catalogue_reject"),
             {
                 "fingerprint": fingerprint,
                 "sample_keys": [reject.sample_key for reject in stamps.rejects],
-                "source_digests": [sources[reject.sample_key] for reject in stamps.rejects],
+                "input_digests": [sources[reject.sample_key] for reject in stamps.rejects],
                 "reasons": [reject.reason for reject in stamps.rejects],
                 "details": [reject.detail for reject in stamps.rejects],
             },
@@ -175,7 +175,7 @@ def register_stamps(
             "fingerprint": fingerprint,
             **{name: rows[0][name] for name in ("image_pack", "flag_pack", "measure_table")},
             "sample_keys": [row["sample_key"] for row in rows],
-            "source_digests": [sources[row["sample_key"]] for row in rows],
+            "input_digests": [sources[row["sample_key"]] for row in rows],
             "pack_rows": [row["pack_row"] for row in rows],
         },
     )

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Engine, Row
 
-from astrid_training.database import check_database, query
+from astrid_training.database import query, reading
 from astrid_training.errors import DatasetNotFoundError, DatasetRevokedError
 from astrid_training.records import FunnelRow, TrainingDataset, TrainingRun, TrainingSample
 
 __all__ = [
+    "OpenedTraining",
     "TrainingDatasetManager",
     "attach_training_run",
     "close_training_run",
@@ -34,12 +36,14 @@ class TrainingDatasetManager:
     def get_dataset(self, dataset_id: str, *, allow_revoked: bool = False) -> TrainingDataset:
         """Return a dataset by its id, its version, or its name (then the active version).
 
+        Equal content under several names has one version; an active dataset of it comes first.
+
         Raises:
+            DatabaseUnavailableError: if the database does not answer or is not migrated.
             DatasetNotFoundError: if there is none.
             DatasetRevokedError: if it was withdrawn and `allow_revoked` is not set.
         """
-        check_database(self._engine)
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             row = connection.execute(query("dataset_get"), {"wanted": dataset_id}).one_or_none()
         if row is None:
             raise DatasetNotFoundError(
@@ -63,15 +67,15 @@ class TrainingDatasetManager:
             offset: how many to pass over.
 
         Raises:
+            DatabaseUnavailableError: if the database does not answer or is not migrated.
             ValueError: for a filter of another name.
         """
         known = {"status": None, "name": None, "created_by": None, "least_quality": None}
         unknown = set(filters or {}) - set(known)
         if unknown:
             raise ValueError(f"no filter {', '.join(sorted(unknown))}; use {', '.join(known)}")
-        check_database(self._engine)
         values = {**known, **(filters or {}), "limit": limit, "offset": offset}
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             return [_dataset(row) for row in connection.execute(query("dataset_list"), values)]
 
     def samples(self, dataset: TrainingDataset) -> list[TrainingSample]:
@@ -103,17 +107,32 @@ def get_dataset(engine: Engine, dataset_id: str, *, allow_revoked: bool = False)
     return TrainingDatasetManager(engine).get_dataset(dataset_id, allow_revoked=allow_revoked)
 
 
+@dataclass(frozen=True, slots=True)
+class OpenedTraining:
+    """The row of a training that is wanted."""
+
+    id: str
+    idempotency_key: str
+    """The key asked for, with the attempt's number from the second on; its flow run has the same."""
+    status: str
+    """running, or completed: then nothing is left to do."""
+
+
 def open_training_run(
     engine: Engine, dataset_id: str, training_params: Mapping[str, Any], idempotency_key: str
-) -> str:
-    """Open the row of a training, or find the one of the same key, and return its id."""
+) -> OpenedTraining:
+    """Open the row of a training, or find the one of the same key, and return it.
+
+    A training that failed is tried anew, in a row of its own; one whose start failed keeps its row.
+    """
     values = {
         "dataset_id": dataset_id,
         "training_params": json.dumps(dict(training_params)),
         "idempotency_key": idempotency_key,
     }
     with engine.begin() as connection:
-        return str(connection.execute(query("training_run_open"), values).scalar_one())
+        row = connection.execute(query("training_run_open"), values).one()
+    return OpenedTraining(str(row.id), row.idempotency_key, row.status)
 
 
 def attach_training_run(engine: Engine, run_id: str, flow_run_id: str) -> None:

@@ -18,7 +18,6 @@ __all__ = [
     "claim_batches",
     "claimants",
     "receive_batch",
-    "release_batches",
     "settle_batches",
 ]
 
@@ -98,9 +97,3 @@ def settle_batches(
     """
     values = {"batch_ids": list(batch_ids), "dataset_id": str(dataset_id)}
     return sorted(connection.execute(query("batch_settle"), values).scalars())
-
-
-def release_batches(connection: Connection, flow_run_id: str) -> list[str]:
-    """Give up what a run holds without a dataset and return the batches' ids, sorted."""
-    values = {"flow_run_id": flow_run_id}
-    return sorted(connection.execute(query("batch_release"), values).scalars())

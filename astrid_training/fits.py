@@ -14,21 +14,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrid_training.errors import FitsRefusedError
-from astrid_training.fits_guard import GZIP_MAGIC, check_hdus, unpack
+from astrid_training.fits_guard import GZIP_MAGIC, check_hdus, refusal, unpack
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
 
 __all__ = [
+    "MAX_FILE_BYTES",
     "check_fits",
     "decode_pixels",
     "logged_warnings",
     "open_fits",
     "pick_image",
     "read_image",
+    "refused_content",
 ]
 
 MAX_FILE_BYTES = 1 << 30
+"""A larger file is refused unread."""
 
 _log = logging.getLogger(__name__)
 _recording = threading.Lock()  # Python's warning filters belong to the whole process
@@ -46,9 +49,9 @@ def check_fits(path: Path) -> None:
     """
     size = path.stat().st_size
     if size == 0:
-        raise FitsRefusedError("empty", f"{path.name} has no bytes; fetch it again")
+        raise refusal("empty", f"{path.name} has no bytes; fetch it again")
     if size > MAX_FILE_BYTES:
-        raise FitsRefusedError("too_large", f"{path.name} has {size} bytes, over {MAX_FILE_BYTES}")
+        raise refusal("too_large", f"{path.name} has {size} bytes, over {MAX_FILE_BYTES}")
     with _stream(path) as stream:
         check_hdus(stream, path.name)
 
@@ -68,7 +71,7 @@ def read_image(path: Path, hdu: int | str | None = None) -> tuple[NDArray[np.flo
         FitsRefusedError: if there is no such image, it is not 2-D, or it cannot be decoded.
     """
     with open_fits(path) as hdus:
-        with logged_warnings(path):
+        with logged_warnings(path), refused_content(path.name):
             chosen, header = pick_image(hdus, hdu, path.name)
         pixels = decode_pixels(chosen, path.name)
         return _as_float32(pixels), header
@@ -80,22 +83,45 @@ def open_fits(path: Path) -> Iterator[Any]:
 
     Raises:
         FitsRefusedError: if astropy finds no FITS structure in it.
+        OSError: if this machine cannot read the file now.
     """
     from astropy.io import fits  # heavy; imported only where files are read
 
     with _stream(path) as stream:
-        try:
-            with logged_warnings(path):
-                packed = isinstance(stream, BytesIO)
-                hdus = fits.open(
-                    stream if packed else path,
-                    memmap=not packed,
-                    do_not_scale_image_data=True,
-                )
-        except (OSError, fits.VerifyError) as error:
-            raise FitsRefusedError("unreadable", f"{path.name}: {error}") from error
+        with logged_warnings(path), refused_content(path.name):
+            packed = isinstance(stream, BytesIO)
+            hdus = fits.open(
+                stream if packed else path,
+                memmap=not packed,
+                do_not_scale_image_data=True,
+            )
         with hdus:
             yield hdus
+
+
+@contextmanager
+def refused_content(name: str) -> Iterator[None]:
+    """Turn what astropy says of a file's content into a refusal.
+
+    Args:
+        name: of the file, for messages.
+
+    Raises:
+        FitsRefusedError: `bad_header` for cards that cannot be parsed, else `unreadable`.
+        OSError: if not the content failed but this machine, which may pass.
+    """
+    from astropy.io.fits import VerifyError  # heavy; imported only where files are read
+
+    try:
+        yield
+    except FitsRefusedError:
+        raise
+    except VerifyError as error:
+        raise refusal("bad_header", f"{name}: {error}") from error
+    except (OSError, TypeError, ValueError, LookupError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise refusal("unreadable", f"{name}: {error}") from error
 
 
 @contextmanager
@@ -133,7 +159,7 @@ def pick_image(hdus: Any, hdu: int | str | None, name: str) -> tuple[Any, "Heade
             and _is_flat(candidate.shape)
         ):
             return candidate, _merged(hdus[0].header, candidate.header)
-    raise FitsRefusedError(
+    raise refusal(
         "no_image", f"{name} has no 2-D image {hdu if hdu is not None else 'at all'}"
     )
 
@@ -146,13 +172,11 @@ def decode_pixels(hdu: Any, name: str) -> NDArray[np.floating]:  # noqa: ANN401 
     Raises:
         FitsRefusedError: if the data cannot be decoded.
     """
-    try:
+    with refused_content(name):
         raw = hdu.data
-    except (OSError, TypeError, ValueError, IndexError) as error:
-        raise FitsRefusedError("unreadable", f"{name}: {error}") from error
-    raw = raw.reshape(raw.shape[-2:])
-    scale, zero = float(hdu.header.get("BSCALE", 1.0)), float(hdu.header.get("BZERO", 0.0))
-    blank = hdu.header.get("BLANK") if raw.dtype.kind in "iu" else None
+        raw = raw.reshape(raw.shape[-2:])
+        scale, zero = float(hdu.header.get("BSCALE", 1.0)), float(hdu.header.get("BZERO", 0.0))
+        blank = hdu.header.get("BLANK") if raw.dtype.kind in "iu" else None
     if raw.dtype.kind == "f" and (scale, zero) == (1.0, 0.0):
         mapped: NDArray[np.floating] = raw
         return mapped

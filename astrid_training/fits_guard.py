@@ -7,7 +7,10 @@ from typing import BinaryIO
 
 from astrid_training.errors import FitsRefusedError
 
-__all__ = ["GZIP_MAGIC", "check_hdus", "unpack"]
+__all__ = ["GUARD_VERSION", "GZIP_MAGIC", "check_hdus", "refusal", "unpack"]
+
+GUARD_VERSION = 1
+"""Raised when the guard judges any file otherwise: refused files are then looked at again."""
 
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_UNPACKED_BYTES = 256 << 20
@@ -19,8 +22,18 @@ BLOCK = 2880
 CARD = 80
 CHUNK = 1 << 20
 BITPIX = {8, 16, 32, 64, -32, -64}
+PRINTABLE = bytes(range(0x20, 0x7F))
 
 Cards = dict[str, str]
+
+
+def refusal(reason: str, detail: str) -> FitsRefusedError:
+    """Return the error for a refused file, its `detail` made one line of printable text.
+
+    What a hostile header says ends in messages, and PostgreSQL takes no NUL.
+    """
+    readable = "".join(character if character.isprintable() else " " for character in detail)
+    return FitsRefusedError(reason, " ".join(readable.split()))
 
 
 def unpack(stream: BinaryIO, name: str) -> bytes:
@@ -36,16 +49,16 @@ def unpack(stream: BinaryIO, name: str) -> bytes:
         while data:
             unpacked += inflate.decompress(data, MAX_UNPACKED_BYTES + 1 - len(unpacked))
             if len(unpacked) > MAX_UNPACKED_BYTES:
-                raise FitsRefusedError("gzip_bomb", f"{name} is over {MAX_UNPACKED_BYTES} bytes")
+                raise refusal("gzip_bomb", f"{name} is over {MAX_UNPACKED_BYTES} bytes")
             if inflate.eof:
                 data = (inflate.unused_data or stream.read(CHUNK)).lstrip(b"\0")
                 inflate = zlib.decompressobj(wbits=31) if data else inflate
             else:
                 data = inflate.unconsumed_tail or stream.read(CHUNK)
     except zlib.error as error:
-        raise FitsRefusedError("bad_gzip", f"{name}: {error}; fetch it again") from error
+        raise refusal("bad_gzip", f"{name}: {error}; fetch it again") from error
     if not inflate.eof:
-        raise FitsRefusedError("bad_gzip", f"{name} ends inside its gzip stream; fetch it again")
+        raise refusal("bad_gzip", f"{name} ends inside its gzip stream; fetch it again")
     return bytes(unpacked)
 
 
@@ -63,18 +76,18 @@ def check_hdus(stream: BinaryIO, name: str) -> None:
         if cards is None:
             break
         if number == MAX_HDUS:
-            raise FitsRefusedError("too_many_hdus", f"{name} has more than {MAX_HDUS} HDUs")
+            raise refusal("too_many_hdus", f"{name} has more than {MAX_HDUS} HDUs")
         data_bytes, is_image = _check_hdu(cards, f"{name} HDU {number}")
         position = stream.tell() + data_bytes
         if position > size:
-            raise FitsRefusedError(
+            raise refusal(
                 "truncated",
                 f"{name} HDU {number} ends at byte {position}, the file at {size}; fetch it again",
             )
         images, number = images + is_image, number + 1
         stream.seek(stream.tell() + -(-data_bytes // BLOCK) * BLOCK)
     if not images:
-        raise FitsRefusedError("no_image", f"{name} holds no image")
+        raise refusal("no_image", f"{name} holds no image")
 
 
 def _read_cards(stream: BinaryIO, where: str, *, first: bool) -> Cards | None:
@@ -88,29 +101,30 @@ def _read_cards(stream: BinaryIO, where: str, *, first: bool) -> Cards | None:
     for _ in range(MAX_HEADER_BLOCKS):
         if len(block) < BLOCK:
             break
-        if _collect(block, cards):
+        if _collect(block, cards, where):
             return cards
         block = stream.read(BLOCK)
-    raise FitsRefusedError("no_end", f"{where}: the header has no END card")
+    raise refusal("no_end", f"{where}: the header has no END card")
 
 
 def _check_magic(block: bytes, where: str) -> None:
     if block.startswith(b"SIMPLE  ="):
         return
     if BytesIO(block).read(512).lstrip().startswith(b"<"):
-        raise FitsRefusedError("html_page", f"{where} is a web page, perhaps an error message")
-    raise FitsRefusedError("not_fits", f"{where} starts with {block[:9]!r}, not 'SIMPLE  ='")
+        raise refusal("html_page", f"{where} is a web page, perhaps an error message")
+    raise refusal("not_fits", f"{where} starts with {block[:9]!r}, not 'SIMPLE  ='")
 
 
-def _collect(block: bytes, cards: Cards) -> bool:
+def _collect(block: bytes, cards: Cards, where: str) -> bool:
     """Add the block's cards to `cards`; tell whether END was among them."""
     for start in range(0, BLOCK, CARD):
         card = block[start : start + CARD]
         if card[:8] == b"END     ":
             return True
+        if card.translate(None, PRINTABLE):
+            raise refusal("bad_header", f"{where}: {card!r} is not printable ASCII")
         if card[8:10] == b"= ":
-            text = card[10:].decode("ascii", "replace")
-            cards.setdefault(card[:8].decode("ascii", "replace").rstrip(), _value(text))
+            cards.setdefault(card[:8].decode("ascii").rstrip(), _value(card[10:].decode("ascii")))
     return False
 
 
@@ -126,18 +140,19 @@ def _check_hdu(cards: Cards, where: str) -> tuple[int, bool]:
     kind = cards.get("XTENSION", "IMAGE")
     bits = _integer(cards, "BITPIX", where)
     if bits not in BITPIX:
-        raise FitsRefusedError("bad_bitpix", f"{where}: BITPIX is {bits}")
+        raise refusal("bad_bitpix", f"{where}: BITPIX is {bits}")
     axes = _axes(cards, "NAXIS", where)
+    compressed = cards.get("ZIMAGE") == "T"
     if kind == "IMAGE":
         _check_shape(axes, where)
+    if kind == "IMAGE" or compressed:
         _check_scaling(cards, where)
-    compressed = cards.get("ZIMAGE") == "T"
     if compressed:
         _check_tiles(cards, axes, where)
     groups = _integer(cards, "GCOUNT", where, 1)
     extra = _integer(cards, "PCOUNT", where, 0)
     if groups < 0 or extra < 0:
-        raise FitsRefusedError("bad_header", f"{where}: GCOUNT {groups}, PCOUNT {extra}")
+        raise refusal("bad_header", f"{where}: GCOUNT {groups}, PCOUNT {extra}")
     count = math.prod(axes) if axes else 0
     is_image = compressed or (kind == "IMAGE" and bool(axes))
     return abs(bits) // 8 * groups * (extra + count), is_image
@@ -146,18 +161,18 @@ def _check_hdu(cards: Cards, where: str) -> tuple[int, bool]:
 def _axes(cards: Cards, keyword: str, where: str) -> list[int]:
     number = _integer(cards, keyword, where)
     if not 0 <= number <= 4:
-        raise FitsRefusedError("bad_axes", f"{where}: {keyword} is {number}, not 0 to 4")
+        raise refusal("bad_axes", f"{where}: {keyword} is {number}, not 0 to 4")
     axes = [_integer(cards, f"{keyword}{axis + 1}", where) for axis in range(number)]
     if any(side < 0 for side in axes):
-        raise FitsRefusedError("bad_axes", f"{where}: sides {axes}")
+        raise refusal("bad_axes", f"{where}: sides {axes}")
     return axes
 
 
 def _check_shape(axes: list[int], where: str) -> None:
     if 0 in axes:
-        raise FitsRefusedError("bad_axes", f"{where}: an image with sides {axes}")
+        raise refusal("bad_axes", f"{where}: an image with sides {axes}")
     if math.prod(axes) > MAX_PIXELS:
-        raise FitsRefusedError("too_many_pixels", f"{where}: sides {axes}, over {MAX_PIXELS} px")
+        raise refusal("too_many_pixels", f"{where}: sides {axes}, over {MAX_PIXELS} px")
 
 
 def _check_scaling(cards: Cards, where: str) -> None:
@@ -170,7 +185,7 @@ def _check_scaling(cards: Cards, where: str) -> None:
         except ValueError:
             value = math.nan
         if not math.isfinite(value) or (keyword == "BSCALE" and value == 0):
-            raise FitsRefusedError("bad_scaling", f"{where}: {keyword} is {text}")
+            raise refusal("bad_scaling", f"{where}: {keyword} is {text}")
 
 
 def _check_tiles(cards: Cards, axes: list[int], where: str) -> None:
@@ -182,10 +197,10 @@ def _check_tiles(cards: Cards, axes: list[int], where: str) -> None:
         for axis, default in enumerate(row_tiles)
     ]
     if not tile or min(tile) < 1 or math.prod(tile) > MAX_TILE_PIXELS:
-        raise FitsRefusedError("bad_tiles", f"{where}: tiles of {tile} on sides {image}")
+        raise refusal("bad_tiles", f"{where}: tiles of {tile} on sides {image}")
     expected = math.prod(-(-side // step) for side, step in zip(image, tile, strict=True))
     if len(axes) != 2 or axes[1] != expected:
-        raise FitsRefusedError("bad_tiles", f"{where}: {axes} rows for {expected} tiles")
+        raise refusal("bad_tiles", f"{where}: {axes} rows for {expected} tiles")
 
 
 def _integer(cards: Cards, keyword: str, where: str, default: int | None = None) -> int:
@@ -195,4 +210,4 @@ def _integer(cards: Cards, keyword: str, where: str, default: int | None = None)
     try:
         return int(text or "")
     except ValueError:
-        raise FitsRefusedError("bad_header", f"{where}: {keyword} is {text!r}") from None
+        raise refusal("bad_header", f"{where}: {keyword} is {text!r}") from None

@@ -12,6 +12,9 @@ from astrid_training.taxonomy import taxonomy
 
 __all__ = ["dataset_digests", "query_digest", "version_id"]
 
+NOT_ASKED = {"as_of", "name", "description", "batch_samples", "trigger_training", "training_steps"}
+"""Parameters that do not say which samples are wanted; as_of is given apart, resolved."""
+
 
 def dataset_digests(samples: pa.Table) -> dict[str, str]:
     """Return the label, content and split digests of samples sorted by key.
@@ -41,7 +44,9 @@ def query_digest(
     params: TrainingDataCollectionParams, as_of: datetime, schema_version: int, ledger_head: int
 ) -> str:
     """Return the digest of what was asked, and of what the answer depended on beside the rows."""
-    asked = params.model_dump(mode="json", exclude={"as_of"})
+    asked = params.model_dump(mode="json", exclude=NOT_ASKED)
+    for name in ("survey_ids", "bands", "anomaly_types"):
+        asked[name] = asked[name] and sorted(set(asked[name]))
     return digest_value([asked, as_of.isoformat(), schema_version, ledger_head])
 
 

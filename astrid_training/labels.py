@@ -57,8 +57,8 @@ class SubjectLabel:
     """Share of agreeing pairs of validators; None with fewer than two."""
     reason: str | None
     """Why the reviews give no label; None when they do."""
-    set_aside: int
-    """Votes that contradict themselves or use an unknown word."""
+    set_aside: dict[str, str]
+    """Event id -> why that vote was set aside: contradiction or unmapped_label."""
 
     @property
     def weight(self) -> float:
@@ -91,12 +91,12 @@ def fuse(votes: Sequence[Vote], words: Taxonomy) -> SubjectLabel:
         words: what labels mean.
     """
     usable: list[tuple[Vote, float, str | None]] = []
-    reasons: list[str] = []
+    set_aside: dict[str, str] = {}
     for vote in votes:
         meaning = words.meaning(vote.label)
         problem = _problem(meaning.axis, is_valid=vote.is_valid)
         if problem is not None:
-            reasons.append(problem)
+            set_aside[vote.event_id] = problem
             continue
         log_odds = _logit(SKILL) + vote_shift(vote.level, doubtful=meaning.doubtful)
         usable.append((vote, log_odds, None if meaning.axis == "abstain" else meaning.name))
@@ -115,8 +115,8 @@ def fuse(votes: Sequence[Vote], words: Taxonomy) -> SubjectLabel:
         n_votes=len(usable),
         n_validators=len({vote.validator for vote, _, _ in usable}),
         agreement=_agreement(verdicts),
-        reason=None if usable else sorted(reasons)[0],
-        set_aside=len(reasons),
+        reason=None if usable else min(set_aside.values()),
+        set_aside=set_aside,
     )
 
 

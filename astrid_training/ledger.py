@@ -5,15 +5,20 @@ from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from astrid_training.database import query
 from astrid_training.params import SplitPolicy
-from astrid_training.splits import QUARANTINE, Assignment, LedgerMember, assign_splits
+from astrid_training.splits import (
+    QUARANTINE,
+    Assignment,
+    LedgerMember,
+    assign_splits,
+    link_radius,
+)
 
 __all__ = ["extend_ledger", "ledger_head", "propose_splits"]
-
-REACH_DEG = 15 / 3600  # farther than any link radius
 
 
 def propose_splits(
@@ -26,28 +31,32 @@ def propose_splits(
         samples: sample_key, ra_deg, dec_deg, fwhm_arcsec, observation_time.
         policy: whose ledger.
     """
-    dec = samples["dec_deg"].to_numpy()
-    times, keys = (samples[name].to_pylist() for name in ("observation_time", "sample_key"))
+    dec, radius = samples["dec_deg"].to_numpy(), link_radius(samples["fwhm_arcsec"].to_numpy())
     return assign_splits(
+        samples["sample_key"].to_pylist(),
         samples["ra_deg"].to_numpy(),
         dec,
-        samples["fwhm_arcsec"].to_numpy(),
-        list(zip(times, keys, strict=True)),
-        _members(connection, policy, dec),
+        radius,
+        samples["observation_time"].to_pylist(),
+        _members(connection, policy, dec, radius),
         policy,
     )
 
 
 def _members(
-    connection: Connection, policy: SplitPolicy, dec_deg: Sequence[float]
+    connection: Connection,
+    policy: SplitPolicy,
+    dec_deg: NDArray[np.float64],
+    radius_arcsec: NDArray[np.float64],
 ) -> list[LedgerMember]:
-    """Return the members of earlier datasets in the declination range of these positions."""
+    """Return the members of earlier datasets that these positions, or theirs, can reach."""
     if not len(dec_deg):
         return []
     wanted = {
         "policy": policy.salt,
-        "dec_from": float(min(dec_deg)) - REACH_DEG,
-        "dec_to": float(max(dec_deg)) + REACH_DEG,
+        "dec_from": float(dec_deg.min()),
+        "dec_to": float(dec_deg.max()),
+        "reach_arcsec": float(radius_arcsec.max()),
     }
     return [LedgerMember(*row) for row in connection.execute(query("split_members"), wanted)]
 
@@ -77,7 +86,7 @@ def extend_ledger(
         },
     )
     settled = np.array([one.split != QUARANTINE for one in assignments], bool)
-    members = samples.select(["sample_key", "group_key", "ra_deg", "dec_deg"]).filter(settled)
+    members = samples.filter(settled)
     connection.execute(
         query("ledger_members_add"),
         {
@@ -86,5 +95,6 @@ def extend_ledger(
             "group_keys": members["group_key"].to_pylist(),
             "ra_deg": members["ra_deg"].to_pylist(),
             "dec_deg": members["dec_deg"].to_pylist(),
+            "radius_arcsec": link_radius(members["fwhm_arcsec"].to_numpy()).tolist(),
         },
     )

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from importlib.resources import files
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 
 from astrid_training.database import check_database, query
 from astrid_training.digests import digest_bytes
@@ -56,14 +56,31 @@ def migrate(engine: Engine) -> list[tuple[str, str]]:
         MigrationError: if an applied file has changed since, or the database is newer.
     """
     check_database(engine)
+    steps = migrations()
     with engine.begin() as connection:
+        _lock(connection)  # IF NOT EXISTS does not keep two creators of one table apart
         connection.execute(query("migrations_table"))
-    return [(step.name, _apply(engine, step)) for step in migrations()]
+        _check_not_newer(connection, steps)
+    return [(step.name, _apply(engine, step)) for step in steps]
+
+
+def _lock(connection: Connection) -> None:
+    connection.execute(query("migration_lock"), {"lock": LOCK})
+
+
+def _check_not_newer(connection: Connection, steps: list[Migration]) -> None:
+    known = {"known": [step.number for step in steps]}
+    unknown = connection.execute(query("migration_unknown"), known).scalars().all()
+    if unknown:
+        raise MigrationError(
+            f"the database is newer than this version, which does not know {', '.join(unknown)}; "
+            "install the version of astrid-training that applied it"
+        )
 
 
 def _apply(engine: Engine, step: Migration) -> str:
     with engine.begin() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        _lock(connection)
         done = connection.execute(query("migration_done"), {"number": step.number}).one_or_none()
         if done is not None:
             _check_unchanged(step, done.digest)
@@ -92,7 +109,7 @@ def _is_needed(connection: Connection, sql: str) -> bool:
         return True
     kind, argument = directive.groups()
     if kind == "only-if-absent":
-        found = connection.execute(text("SELECT to_regclass(:name)"), {"name": argument}).scalar()
-        return found is None
+        found = connection.execute(query("migration_table_exists"), {"name": argument})
+        return not found.scalar_one()
     created = connection.execute(query("migration_done"), {"number": int(argument)}).one()
     return bool(created.outcome == "applied")

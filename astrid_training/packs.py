@@ -5,7 +5,6 @@ A pack is one `.npy` file, so that a reader maps it and pays for the rows it tou
 
 import io
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from astrid_training.digests import digest_bytes
 from astrid_training.errors import MissingObjectError, StoreCorruptError
+from astrid_training.files import write_atomically
 from astrid_training.store import Store
 
 __all__ = ["FORMAT_VERSION", "PackCache", "pack_key", "put_array", "put_table", "read_table"]
@@ -83,7 +83,7 @@ class PackCache:
             return local
         cached = self._folder / key
         if not cached.is_file():
-            _write_atomically(cached, self._store.get_verified(kind, ".npy", digest))
+            write_atomically(cached, self._store.get_verified(kind, ".npy", digest))
         return cached
 
     def verify(self, kind: str, digest: str) -> None:
@@ -97,10 +97,3 @@ class PackCache:
             raise StoreCorruptError(
                 f"{local} holds other bytes than its name promises; remove it and collect again"
             )
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, delete=False) as partial:
-        partial.write(data)
-    Path(partial.name).replace(path)  # a reader sees the whole file or none

@@ -145,16 +145,21 @@ class TrainingDataCollectionParams(_Frozen):
         None, max_length=2000, description="What the dataset is for, in a sentence."
     )
     survey_ids: list[str] | None = Field(
-        None, description="Survey names as in the surveys table; none given: all active surveys."
+        None,
+        min_length=1,
+        description="Survey names as in the surveys table; none given: all active surveys.",
     )
     date_range: tuple[UtcDatetime, UtcDatetime] | None = Field(
         None,
         description="Start and end of the observation times, end exclusive, naive times are UTC; "
         "none given: all time.",
     )
-    bands: list[str] | None = Field(None, description="Filter bands; none given: all.")
+    bands: list[str] | None = Field(
+        None, min_length=1, description="Filter bands; none given: all."
+    )
     anomaly_types: list[str] | None = Field(
         None,
+        min_length=1,
         description="Classes to keep among the real ones (supernova, asteroid, variable_star, agn, "
         "transient_other); rejected detections always stay. None given: all.",
     )
@@ -175,6 +180,9 @@ class TrainingDataCollectionParams(_Frozen):
     )
     as_of: UtcDatetime | None = Field(
         None, description="Reviews up to this instant count; none given: the start of the run."
+    )
+    strict_as_of: bool = Field(
+        default=False, description="Drop subjects whose rows changed after as_of; else count them."
     )
     preprocess: PreprocessSpec = Field(
         default_factory=PreprocessSpec, description="How pixels are prepared."

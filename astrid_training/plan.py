@@ -12,7 +12,8 @@ from astrid_training.database import query
 from astrid_training.digests import digest_many, digest_value
 from astrid_training.packs import pack_key, put_table, read_table
 from astrid_training.records import BatchRef, Plan, Reject, Selection
-from astrid_training.store import ObjectInfo, Sources, Store
+from astrid_training.store import ObjectInfo, Sources, Store, UnusablePathError
+from astrid_training.surveys import profile_for
 
 __all__ = ["LABELS", "ROLES", "STAMPS", "TARGETS", "plan_batches"]
 
@@ -20,6 +21,20 @@ ROLES = ("science", "reference", "difference")
 BATCH_BYTES = 1_000_000_000  # what one unit of work may fetch
 LOOKUPS_AT_ONCE = 8  # the object store's client saturates here
 
+READING_VERSION = 1
+"""Raised by hand when files are read, positions found or stamps measured in another way; what
+changes pixels under one spec is in `processor.ALGORITHMS`."""
+
+_PLACE = (
+    "survey",
+    "band",
+    "seeing_arcsec",
+    "pixel_scale",
+    "ra_deg",
+    "dec_deg",
+    "pixel_x",
+    "pixel_y",
+)
 _SOURCES = [
     field
     for role in ROLES
@@ -42,7 +57,7 @@ TARGETS = pa.schema(
         ("pixel_x", pa.int32()),
         ("pixel_y", pa.int32()),
         *_SOURCES,
-        ("source_digest", pa.string()),
+        ("input_digest", pa.string()),
     ]
 )
 """What a batch cuts, sorted by observation and sample; nothing in it depends on labels."""
@@ -62,6 +77,8 @@ STAMPS = pa.schema(
 """Where built stamps lie."""
 
 Row = dict[str, Any]
+Refusal = tuple[str, str]  # reason and detail
+Found = ObjectInfo | Refusal
 
 
 def plan_batches(
@@ -94,20 +111,30 @@ def plan_batches(
         *_build_batches(store, missing, batch_samples),
         *_reuse_batches(store, built, batch_samples),
     ]
-    files = sorted(f"{path}|{info.size}|{info.etag}" for path, info in found.items() if info)
+    files = sorted(
+        f"{path}|{info.size}|{info.etag}"
+        for path, info in found.items()
+        if isinstance(info, ObjectInfo)
+    )
     return Plan(batches, rejects + known, len(built), digest_many(files))
 
 
-def _look_up(sources: Sources, rows: Iterable[Row]) -> dict[str, ObjectInfo | None]:
+def _look_up(sources: Sources, rows: Iterable[Row]) -> dict[str, Found]:
+    """Return what is at each path that the rows name, or why nothing can be had there."""
+
+    def look(path: str) -> Found:
+        try:
+            return sources.head(path) or ("missing_object", "nothing is there")
+        except UnusablePathError as error:
+            return "unusable_path", str(error)
+
     paths = sorted({row[f"{role}_path"] for row in rows for role in ROLES} - {None})
     with ThreadPoolExecutor(LOOKUPS_AT_ONCE) as pool:
-        return dict(zip(paths, pool.map(sources.head, paths), strict=True))
+        return dict(zip(paths, pool.map(look, paths), strict=True))
 
 
-def _quarantined(
-    connection: Connection, found: dict[str, ObjectInfo | None]
-) -> dict[str, tuple[str, str]]:
-    there = [(path, info.etag) for path, info in found.items() if info is not None]
+def _quarantined(connection: Connection, found: dict[str, Found]) -> dict[str, Refusal]:
+    there = [(path, info.etag) for path, info in found.items() if isinstance(info, ObjectInfo)]
     rows = connection.execute(
         query("quarantine_find"),
         {"uris": [path for path, _ in there], "etags": [etag for _, etag in there]},
@@ -116,40 +143,32 @@ def _quarantined(
 
 
 def _with_sources(
-    rows: Iterable[Row],
-    found: dict[str, ObjectInfo | None],
-    quarantined: dict[str, tuple[str, str]],
+    rows: Iterable[Row], found: dict[str, Found], quarantined: dict[str, Refusal]
 ) -> tuple[list[Row], list[Reject]]:
     """Return the rows with size and ETag of their files, and those that cannot be had."""
     ready, rejects = [], []
     for row in rows:
-        reject = _source_problem(row, found, quarantined)
-        if reject is not None:
-            rejects.append(reject)
-            continue
         files: Row = {}
+        problem = None
         for role in ROLES:
-            info = found[row[f"{role}_path"]] if row[f"{role}_path"] else None
-            files[f"{role}_etag"] = info.etag if info else None
-            files[f"{role}_size"] = info.size if info else None
-        identity = [[row[f"{r}_path"], files[f"{r}_size"], files[f"{r}_etag"]] for r in ROLES]
-        ready.append({**row, **files, "source_digest": digest_value(identity)})
+            path = row[f"{role}_path"]
+            info = found[path] if path else None
+            files[f"{role}_etag"] = info.etag if isinstance(info, ObjectInfo) else None
+            files[f"{role}_size"] = info.size if isinstance(info, ObjectInfo) else None
+            refusal = info if isinstance(info, tuple) else quarantined.get(path)
+            problem = problem or (refusal and (refusal[0], f"{role}: {path}: {refusal[1]}"))
+        if problem:
+            rejects.append(Reject(row["sample_key"], "download_fits", *problem))
+            continue
+        ready.append({**row, **files, "input_digest": _input_digest({**row, **files})})
     return ready, rejects
 
 
-def _source_problem(
-    row: Row, found: dict[str, ObjectInfo | None], quarantined: dict[str, tuple[str, str]]
-) -> Reject | None:
-    for role in ROLES:
-        path = row[f"{role}_path"]
-        if path is None:
-            continue
-        if found[path] is None:
-            return Reject(row["sample_key"], "download_fits", "missing_object", f"{role}: {path}")
-        if path in quarantined:
-            reason, detail = quarantined[path]
-            return Reject(row["sample_key"], "download_fits", reason, f"{role}: {path}: {detail}")
-    return None
+def _input_digest(row: Row) -> str:
+    """Return the digest of all that a stamp and its measurements are made from, beside the spec."""
+    files = [[row[f"{role}_{what}"] for what in ("path", "size", "etag")] for role in ROLES]
+    profile = profile_for(row["survey"]).model_dump(mode="json", exclude={"reference_values"})
+    return digest_value([READING_VERSION, profile, files, [row[name] for name in _PLACE]])
 
 
 def _divide(
@@ -160,7 +179,7 @@ def _divide(
         query("catalogue_find"),
         {
             "sample_keys": [row["sample_key"] for row in rows],
-            "source_digests": [row["source_digest"] for row in rows],
+            "input_digests": [row["input_digest"] for row in rows],
             "fingerprint": fingerprint,
         },
     ).mappings()

@@ -96,43 +96,66 @@ def publish(
         StoreCorruptError: if a pack is damaged.
         MissingObjectError: if a pack has gone.
     """
-    _verify(packs, assembled.samples)
+    with engine.connect() as connection:
+        draft = _draft(connection, assembled, run)
+    if draft.same is None:  # an active dataset was verified when it was published
+        _verify(packs, assembled.samples)
     with engine.begin() as connection:
         connection.execute(query("publish_lock"))
-        head = ledger_head(connection, run.params.split)
-        assignments = propose_splits(connection, assembled.samples, run.params.split)
-        samples, report = assess(
-            _with_splits(assembled.samples, assignments), assembled.rejects, run.params
-        )
-        if not report.passed:
-            raise CollectionGateError(report, assembled.funnel)
-        digests = {
-            "query": query_digest(run.params, run.as_of, len(migrations()), head),
-            "source": run.source_digest,
-            **dataset_digests(samples),
-        }
-        same = connection.execute(query("dataset_same"), _identity(run, digests)).scalar()
-        dataset_id = same or uuid4()
-        if same is None:
-            _insert_dataset(connection, store, assembled, samples, run, digests, report, dataset_id)
-            _insert_samples(connection, store, samples, dataset_id)
+        draft = _draft(connection, assembled, run)  # others may have published meanwhile
+        dataset_id = draft.same or uuid4()
+        if draft.same is None:
+            _insert_dataset(connection, store, assembled, draft, run, dataset_id)
+            _insert_samples(connection, store, draft.samples, dataset_id)
             _insert_rejects(connection, assembled, dataset_id)
-            extend_ledger(connection, samples, assignments, run.params.split, dataset_id)
+            extend_ledger(
+                connection, draft.samples, draft.assignments, run.params.split, dataset_id
+            )
         if run.batch_ids:
             settle_batches(connection, run.batch_ids, dataset_id)
     return PublishedDataset(
         dataset_id=str(dataset_id),
-        version_id=version_id(digests),
+        version_id=version_id(draft.digests),
         name=run.params.name,
-        reused=same is not None,
-        total_samples=samples.num_rows,
-        splits=split_counts(samples),
-        classes=class_counts(samples),
-        anomaly_ratio=report.anomaly_ratio,
-        quality_score=report.quality_score,
-        digests=digests,
+        reused=draft.same is not None,
+        total_samples=draft.samples.num_rows,
+        splits=split_counts(draft.samples),
+        classes=class_counts(draft.samples),
+        anomaly_ratio=draft.report.anomaly_ratio,
+        quality_score=draft.report.quality_score,
+        digests=draft.digests,
         funnel=assembled.funnel,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A dataset as it would be published now."""
+
+    samples: pa.Table
+    assignments: list[Assignment]
+    report: DataQualityReport
+    digests: dict[str, str]
+    same: UUID | None
+    """The active dataset that holds exactly this."""
+
+
+def _draft(connection: Connection, assembled: Assembled, run: Collected) -> _Draft:
+    policy = run.params.split
+    head = ledger_head(connection, policy)
+    assignments = propose_splits(connection, assembled.samples, policy)
+    samples, report = assess(
+        _with_splits(assembled.samples, assignments), assembled.rejects, run.params
+    )
+    if not report.passed:
+        raise CollectionGateError(report, assembled.funnel)
+    digests = {
+        "query": query_digest(run.params, run.as_of, len(migrations()), head),
+        "source": run.source_digest,
+        **dataset_digests(samples),
+    }
+    same = connection.execute(query("dataset_same"), _identity(run, digests)).scalar()
+    return _Draft(samples, assignments, report, digests, same)
 
 
 def _verify(packs: PackCache, samples: pa.Table) -> None:
@@ -161,12 +184,11 @@ def _insert_dataset(
     connection: Connection,
     store: Store,
     assembled: Assembled,
-    samples: pa.Table,
+    draft: _Draft,
     run: Collected,
-    digests: Mapping[str, str],
-    report: DataQualityReport,
     dataset_id: UUID,
 ) -> None:
+    samples, report = draft.samples, draft.report
     parent = connection.execute(query("dataset_supersede"), {"name": run.params.name}).scalar()
     connection.execute(
         query("dataset_add"),
@@ -179,18 +201,18 @@ def _insert_dataset(
             "anomaly_ratio": report.anomaly_ratio,
             "quality_score": report.quality_score,
             "created_by": run.created_by,
-            "version_id": version_id(digests),
+            "version_id": version_id(draft.digests),
             "parent_id": parent,
             "as_of": run.as_of,
             "format_version": FORMAT_VERSION,
             "preprocess_spec": run.params.preprocess.model_dump_json(),
             "spec_fingerprint": fingerprint(run.params.preprocess),
-            **{f"{name}_digest": digest for name, digest in digests.items()},
+            **{f"{name}_digest": digest for name, digest in draft.digests.items()},
             "split_policy": run.params.split.salt,
             "splits": json.dumps(split_counts(samples)),
             "classes": json.dumps(class_counts(samples)),
             "funnel": json.dumps([asdict(row) for row in assembled.funnel]),
-            "quality_report": json.dumps(report.to_dict()),
+            "quality_report": json.dumps({**report.to_dict(), "reviews": assembled.notes}),
             "samples_key": f"samples/{put_table(store, 'samples', _published(samples))}.parquet",
             "flow_run_id": run.flow_run_id,
         },
@@ -221,7 +243,10 @@ def _insert_samples(
             "mask_paths": [
                 f"{store.url}/masks/{row['mask_pack']}.npy#{row['mask_row']}" for row in rows
             ],
-            "labels": [_json(row, _LABELS) for row in rows],
+            "labels": [
+                _json(row, _LABELS, subject=row["sample_key"], votes=json.loads(row["votes"]))
+                for row in rows
+            ],
             "metadata": [_json(row, _METADATA) for row in rows],
             "sample_keys": [row["sample_key"] for row in rows],
             "splits": [row["split"] for row in rows],
@@ -231,8 +256,8 @@ def _insert_samples(
     )
 
 
-def _json(row: Mapping[str, Any], columns: tuple[str, ...]) -> str:
-    values = {name: row[name] for name in columns}
+def _json(row: Mapping[str, Any], columns: tuple[str, ...], **more: object) -> str:
+    values = {name: row[name] for name in columns} | more
     if "observation_time" in values:
         values["observation_time"] = values["observation_time"].isoformat()
     return canonical_json(values).decode()

@@ -15,6 +15,7 @@ REASONS = MappingProxyType(
         "class_unknown": "real, but nobody named its class, and anomaly_types asks for some",
         "class_not_selected": "of a class that anomaly_types leaves out",
         "beyond_max_samples": "not among the first max_samples; raise that",
+        "mutated_after_as_of": "a row of it changed after as_of, and strict_as_of asks for none such",
         "no_difference": "no completed difference image; run the differencing",
         # files
         "missing_object": "the database names a file that is not there; "
@@ -23,6 +24,7 @@ REASONS = MappingProxyType(
         "no_science": "the observation names no file of its own; ingest it again",
         # what the FITS guard refuses; each concerns one of the sample's files
         "empty": "a file has no bytes; fetch it again from the survey",
+        "unusable_path": "the database names a file in a way that leads nowhere; correct the path",
         "truncated": "a file ends before its header says; fetch it again from the survey",
         "too_large": "a file is over the size limit; store cut-outs or single detectors instead",
         "not_fits": "a file is not FITS; correct the path or fetch it again",

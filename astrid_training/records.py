@@ -15,6 +15,7 @@ __all__ = [
     "Plan",
     "PublishedDataset",
     "QualityRef",
+    "RefusedFile",
     "Reject",
     "Selection",
     "SourceFile",
@@ -74,6 +75,16 @@ class SourceFile:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedFile:
+    """A file of the survey that is not worth fetching again while it is the same file."""
+
+    path: str
+    etag: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class BatchRef:
     """One unit of work: samples of whole exposures, as tables in the store."""
 
@@ -107,6 +118,9 @@ class Downloaded:
 
     files: list[SourceFile]
     rejects: list[Reject]
+    """One for each sample that lost a file, whatever the cause."""
+    refused: list[RefusedFile]
+    """The files that were bad in themselves; neither missing nor changed ones."""
 
 
 @dataclass(frozen=True, slots=True)

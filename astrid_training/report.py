@@ -130,6 +130,7 @@ def _quality(report: Mapping[str, Any]) -> dict[str, Any]:
         "components": [(name, value, WEIGHTS.get(name)) for name, value in components.items()],
         "gates": list(report.get("gates", ())),
         "issues": list(report.get("issues", ())),
+        "reviews": report.get("reviews"),
     }
 
 

@@ -23,7 +23,7 @@ from astrid_training.taxonomy import taxonomy
 
 __all__ = ["SELECTION", "select_subjects"]
 
-REACH_DEG = 15 / 3600  # how far another model run's view of the same thing is looked for
+FWHM_LIMITS = (0.3, 5.0)  # times the survey's usual one; a seeing beyond that is a slip
 STEP = "fetch_validated_detections"
 
 SELECTION = pa.schema(
@@ -56,7 +56,8 @@ SELECTION = pa.schema(
         ("n_votes", pa.int32()),
         ("n_validators", pa.int32()),
         ("agreement", pa.float64()),
-        ("votes", pa.string()),  # JSON list of the counting votes
+        ("votes", pa.string()),  # JSON list of all votes, each with its state
+        ("mutated_after_as_of", pa.bool_()),  # a row changed since, so it may have been another
         ("group_key", pa.string()),
         ("split", pa.string()),  # proposed; publishing decides
         ("science_path", pa.string()),
@@ -73,7 +74,10 @@ class _Subject:
     """Its detection with the least (created_at, id)."""
     key: str
     votes: list[Vote]
+    """All of them, superseded ones too, by time."""
     label: SubjectLabel
+    mutated: bool
+    """A row of it changed after the as-of time."""
     fwhm_arcsec: float
     model_score: float
     reason: str | None = None
@@ -99,7 +103,6 @@ def select_subjects(
             "end": end,
             "bands": params.bands,
             "as_of": as_of,
-            "reach_deg": REACH_DEG,
         },
     ).all()
     subjects = [_filtered(subject, params) for subject in _subjects(rows)]
@@ -154,24 +157,27 @@ def _subjects(rows: Sequence[Row[Any]]) -> list[_Subject]:
 
 
 def _fwhm_arcsec(row: Row[Any]) -> float:
-    if row.seeing_arcsec is not None:
-        return float(row.seeing_arcsec)
+    """Return the exposure's seeing, or the survey's usual one where it is missing or absurd."""
     profile = profile_for(row.survey)
-    return float(profile.psf_fwhm_px * (row.pixel_scale or profile.pixel_scale_arcsec))
+    usual = float(profile.psf_fwhm_px * (row.pixel_scale or profile.pixel_scale_arcsec))
+    least, most = (factor * usual for factor in FWHM_LIMITS)
+    seeing = row.seeing_arcsec
+    return float(seeing) if seeing is not None and least <= seeing <= most else usual
 
 
 def _subject(rows: Sequence[Row[Any]], fwhm_arcsec: float) -> _Subject | None:
     """Return the subject of these detections, oldest first; None if nobody reviewed it."""
-    votes = [_vote(entry) for row in rows for entry in row.votes or []]
-    counting = counting_votes(votes or _legacy_votes(rows))
+    votes = [_vote(entry) for row in rows for entry in row.votes or []] or _legacy_votes(rows)
+    counting = counting_votes(votes)
     if not counting:
         return None
     first = min(rows, key=lambda row: (row.created_at, row.detection_id))
     return _Subject(
         first=first,
         key=sample_key("det", str(first.detection_id)),
-        votes=counting,
+        votes=sorted(votes, key=lambda vote: (vote.at, vote.event_id)),
         label=fuse(counting, taxonomy()),
+        mutated=any(row.mutated for row in rows),
         fwhm_arcsec=float(fwhm_arcsec),
         model_score=max(row.model_score for row in rows),
     )
@@ -197,13 +203,15 @@ def _legacy_votes(rows: Iterable[Row[Any]]) -> list[Vote]:
             row.updated_at,
         )
         for row in rows
-        if row.status in verdicts
+        if row.status_counts and row.status in verdicts
     ]
 
 
 def _filtered(subject: _Subject, params: TrainingDataCollectionParams) -> _Subject:
     """Return the subject, with the reason if its label keeps it out."""
     reason, detail = _label_problem(subject.label, params)
+    if reason is None and params.strict_as_of and subject.mutated:
+        reason, detail = "mutated_after_as_of", "a row changed after as_of"
     return replace(subject, reason=reason, detail=detail)
 
 
@@ -211,7 +219,7 @@ def _label_problem(
     label: SubjectLabel, params: TrainingDataCollectionParams
 ) -> tuple[str | None, str]:
     if label.reason is not None:
-        return label.reason, f"{label.set_aside} vote(s) set aside, none left"
+        return label.reason, f"{len(label.set_aside)} vote(s) set aside, none left"
     if label.confidence < params.confidence_threshold:
         reason = "ambiguous" if label.tier == "ambiguous" else "below_confidence"
         return reason, f"confidence {label.confidence:.3f} < {params.confidence_threshold:g}"
@@ -269,15 +277,20 @@ def _row(subject: _Subject, paths: dict[str, Any]) -> dict[str, Any]:
         "n_votes": label.n_votes,
         "n_validators": label.n_validators,
         "agreement": label.agreement,
-        "votes": _votes_json(subject.votes),
+        "votes": _votes_json(subject.votes, label),
+        "mutated_after_as_of": subject.mutated,
         **{name: paths[name] for name in ("science_path", "reference_path", "difference_path")},
     }
 
 
-def _votes_json(votes: Iterable[Vote]) -> str:
+def _votes_json(votes: Sequence[Vote], label: SubjectLabel) -> str:
+    counting = {vote.event_id for vote in counting_votes(votes)}
     return json.dumps(
         [
             {
+                "state": label.set_aside.get(vote.event_id, "counts")
+                if vote.event_id in counting
+                else "superseded",
                 "event_id": str(vote.event_id),
                 "validator": vote.validator,
                 "is_valid": vote.is_valid,

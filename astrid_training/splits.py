@@ -11,7 +11,15 @@ from astrid_training.digests import unit_hash
 from astrid_training.params import SplitPolicy
 from astrid_training.sky import friends_of_friends, sky_key, unit_vectors
 
-__all__ = ["QUARANTINE", "SPLITS", "Assignment", "LedgerMember", "assign_splits", "hashed_split"]
+__all__ = [
+    "QUARANTINE",
+    "SPLITS",
+    "Assignment",
+    "LedgerMember",
+    "assign_splits",
+    "hashed_split",
+    "link_radius",
+]
 
 SPLITS = ("train", "val", "test")
 QUARANTINE = "quarantine"
@@ -30,6 +38,8 @@ class LedgerMember:
     split: str
     ra_deg: float
     dec_deg: float
+    radius_arcsec: float
+    """The link radius that it was grouped with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,51 +61,63 @@ def hashed_split(policy: SplitPolicy, group_key: str) -> str:
     return "val" if u < policy.train + policy.val else "test"
 
 
+def link_radius(fwhm_arcsec: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how near two samples are taken for one place, arcsec: max(1.5, 0.75 FWHM)."""
+    return np.maximum(LINK_ARCSEC, LINK_FWHM * fwhm_arcsec)
+
+
 def assign_splits(
+    sample_keys: Sequence[str],
     ra_deg: NDArray[np.float64],
     dec_deg: NDArray[np.float64],
-    fwhm_arcsec: NDArray[np.float64],
-    first_seen: Sequence[tuple[object, ...]],
+    radius_arcsec: NDArray[np.float64],
+    observed: Sequence[object],
     ledger: Sequence[LedgerMember],
     policy: SplitPolicy,
 ) -> list[Assignment]:
     """Return group and split of each sample.
 
-    Samples within max(1.5 arcsec, 0.75 FWHM), over all observations and through any chain, are one
-    group. A group that touches members of earlier datasets keeps their split; one that touches two
-    splits is quarantined; a new one is hashed by the key of its earliest member.
+    Samples within their link radius, over all observations and through any chain, are one group. A
+    sample of the ledger keeps what it has. A new one takes the split of the ledger's members in its
+    group; if they have two, it is quarantined; if there are none, the group is hashed by the key of
+    its earliest member.
 
     Args:
+        sample_keys: (n,) lasting names.
         ra_deg: (n,) degrees.
         dec_deg: (n,) degrees.
-        fwhm_arcsec: (n,) PSF FWHM of each sample's exposure.
-        first_seen: (n,) sortable, the earliest first; ties must be broken by the caller.
+        radius_arcsec: (n,) from `link_radius`.
+        observed: (n,) times; of equal ones the lesser sample key is the earlier.
         ledger: members of earlier datasets under this policy.
         policy: ratios and salt.
     """
+    n = len(sample_keys)
     ra = np.concatenate([ra_deg, [member.ra_deg for member in ledger]])
     dec = np.concatenate([dec_deg, [member.dec_deg for member in ledger]])
-    radius = np.maximum(LINK_ARCSEC, LINK_FWHM * fwhm_arcsec)
-    radius = np.concatenate([radius, np.full(len(ledger), LINK_ARCSEC)])
-    group = friends_of_friends(unit_vectors(ra, dec), radius)
+    radius = np.concatenate([radius_arcsec, [member.radius_arcsec for member in ledger]])
+    group = friends_of_friends(unit_vectors(ra, dec), radius).tolist()
 
     known: defaultdict[int, list[LedgerMember]] = defaultdict(list)
-    for member, number in zip(ledger, group[len(ra_deg) :], strict=True):
-        known[int(number)].append(member)
+    for member, number in zip(ledger, group[n:], strict=True):
+        known[number].append(member)
     earliest: dict[int, int] = {}
-    for index in sorted(range(len(ra_deg)), key=first_seen.__getitem__):
-        earliest.setdefault(int(group[index]), index)
+    age = list(zip(observed, sample_keys, strict=True))
+    for index in sorted(range(n), key=age.__getitem__):
+        earliest.setdefault(group[index], index)
     decided = {
         number: _decide(known[number], sky_key(ra_deg[index], dec_deg[index]), policy)
         for number, index in earliest.items()
     }
-    return [decided[int(number)] for number in group[: len(ra_deg)]]
+    kept = {one.sample_key: Assignment(one.group_key, one.split, known=True) for one in ledger}
+    return [
+        kept.get(key) or decided[number] for key, number in zip(sample_keys, group[:n], strict=True)
+    ]
 
 
 def _decide(known: Sequence[LedgerMember], new_key: str, policy: SplitPolicy) -> Assignment:
     splits = {member.split for member in known}
     if not splits:
         return Assignment(new_key, hashed_split(policy, new_key), known=False)
-    key = min(member.group_key for member in known)
-    split = splits.pop() if len(splits) == 1 else QUARANTINE
-    return Assignment(key, split, known=True)
+    if len(splits) > 1:
+        return Assignment(new_key, QUARANTINE, known=True)
+    return Assignment(min(member.group_key for member in known), splits.pop(), known=True)

@@ -1,22 +1,43 @@
 """Objects in a directory or a bucket: the place for everything that is larger than a record."""
 
+import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import LocalStore, S3Store
 
 from astrid_training.digests import digest_bytes
 from astrid_training.errors import MissingObjectError, StoreCorruptError
 from astrid_training.settings import Settings
 
-__all__ = ["Credentials", "ObjectInfo", "Sources", "Store", "StoreUnavailableError", "open_store"]
+__all__ = [
+    "Credentials",
+    "ObjectChangedError",
+    "ObjectInfo",
+    "Sources",
+    "Store",
+    "StoreUnavailableError",
+    "UnusablePathError",
+    "open_store",
+]
+
+SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?")
 
 
 class StoreUnavailableError(ConnectionError):
     """The object store does not answer or refuses us."""
+
+
+class ObjectChangedError(ValueError):
+    """An object is no longer the one that was looked up."""
+
+
+class UnusablePathError(ValueError):
+    """A path of the database that no store can hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +98,27 @@ class Store:
             raise self._unavailable("write", key, error) from error
         return digest
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, etag: str | None = None) -> bytes:
         """Return the object's bytes.
+
+        Args:
+            key: of the object.
+            etag: what the object must have, as `head` told it; None or empty: whatever is there.
 
         Raises:
             MissingObjectError: if there is none.
+            ObjectChangedError: if it has another ETag.
             StoreUnavailableError: if the store fails.
         """
         try:
-            return bytes(obstore.get(self._objects, key).bytes())
+            found = obstore.get(self._objects, key, options={"if_match": etag} if etag else None)
+            if etag and found.meta["e_tag"] != etag:  # some servers do not know If-Match
+                raise self._changed(key)
+            return bytes(found.bytes())
         except FileNotFoundError as error:
             raise MissingObjectError(self._missing(key)) from error
+        except PreconditionError as error:
+            raise self._changed(key) from error
         except BaseError as error:
             raise self._unavailable("read", key, error) from error
 
@@ -140,6 +171,11 @@ class Store:
             f"no object {key} in {self.url}; restore it there or correct the path in the database"
         )
 
+    def _changed(self, key: str) -> ObjectChangedError:
+        return ObjectChangedError(
+            f"{key} in {self.url} changed since it was looked up; collect again"
+        )
+
     def _unavailable(self, verb: str, key: str, error: BaseError) -> StoreUnavailableError:
         cause = str(error).splitlines()[0]
         return StoreUnavailableError(
@@ -150,7 +186,8 @@ class Store:
 class Sources:
     """Where AstrID's paths lead: its own bucket, another one, or this machine.
 
-    A path is an object key, `s3://bucket/key`, `r2://bucket/key`, `file:///…` or absolute.
+    A path is an object key, `s3://bucket/key`, `r2://bucket/key`, `file:///…` or absolute. Only
+    `file:///…` is percent-encoded; in all others each character stands for itself.
     """
 
     def __init__(
@@ -164,30 +201,22 @@ class Sources:
         """Return the store and the key that `path` means.
 
         Raises:
-            ValueError: if the path's scheme is not one of the above, or it climbs out of its store.
+            UnusablePathError: if the path's scheme is not one of the above, it climbs out of its
+                store, or it is no name of an object.
         """
-        parts = urlsplit(path)
-        if ".." in path.split("/"):
-            raise ValueError(f"path {path!r} climbs out of its store; write it without '..'")
-        if parts.scheme in {"s3", "r2"}:
-            return self._opened(f"s3://{parts.netloc}"), parts.path.lstrip("/")
-        if parts.scheme == "file" or path.startswith("/"):
-            return self._opened("file:///"), unquote(parts.path).lstrip("/")
-        if parts.scheme:
-            raise ValueError(
-                f"path {path!r} has scheme {parts.scheme!r}; use s3, r2, file or a key"
-            )
-        return self._bare, path
+        url, key = _split(path)
+        _check_key(path, key)
+        return self._bare if url is None else self._opened(url), key
 
     def head(self, path: str) -> ObjectInfo | None:
         """Return size and ETag of the file at `path`, or None if there is none."""
         store, key = self.locate(path)
         return store.head(key)
 
-    def get(self, path: str) -> bytes:
-        """Return the bytes of the file at `path`; see `Store.get` for errors."""
+    def get(self, path: str, etag: str | None = None) -> bytes:
+        """Return the bytes of the file at `path`; see `Store.get` for `etag` and errors."""
         store, key = self.locate(path)
-        return store.get(key)
+        return store.get(key, etag)
 
     def local_path(self, path: str) -> Path | None:
         """Return where the file lies on this machine, or None if it must be fetched."""
@@ -198,6 +227,43 @@ class Sources:
         if url not in self._stores:
             self._stores[url] = Store(url, self._credentials)
         return self._stores[url]
+
+
+def _split(path: str) -> tuple[str | None, str]:
+    """Return the address of the store that `path` names (None: the default one) and the key."""
+    if path.startswith("/"):
+        return "file:///", path[1:]
+    found = SCHEME.match(path)
+    if found is None:
+        return None, path
+    scheme, rest = found[1].lower(), path[found.end() :]
+    if scheme in {"s3", "r2"} and found[2]:
+        bucket, _, key = rest.partition("/")
+        if bucket:
+            return f"s3://{bucket}", key
+    if scheme == "file" and found[2] and rest.startswith("/"):
+        return "file:///", unquote(rest[1:])
+    if scheme in {"http", "https"}:
+        raise UnusablePathError(
+            f"path {path!r} is a web address, and files are only read from object stores; "
+            "ingest the file and store its key"
+        )
+    raise UnusablePathError(
+        f"path {path!r} begins with {found[0]!r}, which leads to no store; "
+        "use s3://bucket/key, r2://bucket/key, file:///path, an absolute path or a key"
+    )
+
+
+def _check_key(path: str, key: str) -> None:
+    segments = key.split("/")
+    if ".." in segments:
+        raise UnusablePathError(f"path {path!r} climbs out of its store; write it without '..'")
+    if "" in segments or "." in segments:
+        raise UnusablePathError(f"path {path!r} has an empty part; correct it in the database")
+    if any(unicodedata.category(character) == "Cc" for character in key):
+        raise UnusablePathError(
+            f"path {path!r} holds control characters; correct it in the database"
+        )
 
 
 def open_store(settings: Settings) -> Store:

@@ -15,6 +15,7 @@ import pyarrow.types as kinds
 
 from astrid_training.records import TrainingDataset
 from astrid_training.samples import SCHEMA
+from astrid_training.urls import mask_url
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -64,10 +65,12 @@ def tracking(uri: str) -> Iterator["MlflowClient"]:
     except MlflowException as error:
         if error.error_code not in PASSING:
             raise
+        shown = mask_url(uri)
+        cause = str(error).splitlines()[0].replace(uri.rstrip("/"), shown.rstrip("/"))
         raise TrackingUnavailableError(
-            f"MLflow at {uri} does not answer: {str(error).splitlines()[0]}; start it with "
+            f"MLflow at {shown} does not answer: {cause}; start it with "
             "`astrid-training up` or correct MLFLOW_TRACKING_URI"
-        ) from error
+        ) from (error if shown == uri else None)  # MLflow's own message holds the password
 
 
 @contextmanager

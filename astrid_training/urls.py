@@ -7,14 +7,15 @@ from urllib.parse import urlsplit
 __all__ = ["mask_url", "normalise"]
 
 POSTGRES = re.compile(r"^postgres(?:ql)?(?:\+(?P<driver>psycopg2?|asyncpg))?://")
-PASSWORD = re.compile(r"(?<=://)([^:/@]*):[^@]*@|(password=)[^&]*")
+# up to the last @ before a query: a password may hold @ and / that nobody escaped
+PASSWORD = re.compile(r"(?<=://)([^:/@]*):[^@]*@(?:[^?#]*@)?")
+TOKEN = re.compile(r"(?<=http://)[^:/@?#]+@|(?<=https://)[^:/@?#]+@")  # a user alone is a key
+IN_QUERY = re.compile(r"((?:password|secret|token)=)[^&#]*", re.IGNORECASE)
 
 
 def mask_url(url: str) -> str:
-    """Return `url` with its password replaced by asterisks."""
-    return PASSWORD.sub(
-        lambda found: (found[2] or f"{found[1]}:") + ("***" if found[2] else "***@"), url
-    )
+    """Return `url` with its password, wherever it stands, replaced by asterisks."""
+    return IN_QUERY.sub(r"\1***", TOKEN.sub("***@", PASSWORD.sub(r"\1:***@", url)))
 
 
 def normalise(name: str, value: str) -> str:

@@ -20,7 +20,13 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.workers.process import ProcessWorker
 
-from astrid_training.settings import Settings, prefect_environment
+from astrid_training.settings import (
+    ENVIRONMENT,
+    InvalidSettingError,
+    Settings,
+    prefect_environment,
+)
+from astrid_training.urls import mask_url
 from blocks import AstridDatabase, AstridStore, TrackingServer
 from blocks.places import NAME
 from blocks.storage import aws_credentials
@@ -92,6 +98,7 @@ def bootstrap(settings: Settings, progress: Progress | None = None) -> Bootstrap
 
     Raises:
         ServerUnavailableError: if the Prefect server does not answer.
+        InvalidSettingError: if the MLflow address holds a password.
         BootstrapError: if Prefect refuses the deployments.
     """
     tell = progress or (lambda _line: None)
@@ -110,7 +117,8 @@ def bootstrap(settings: Settings, progress: Progress | None = None) -> Bootstrap
         tell("automations")
         collection = client.read_deployment_by_name(COLLECTION)
         automations = [keep_automation(client, collect_when_a_batch_closes(collection.id))]
-    return BootstrapReport(settings.prefect_api_url, blocks, POOL, label, deployments, automations)
+    api = mask_url(settings.prefect_api_url)
+    return BootstrapReport(api, blocks, POOL, label, deployments, automations)
 
 
 def prefect_file() -> Path:
@@ -129,7 +137,11 @@ def prefect_file() -> Path:
 
 
 def save_blocks(settings: Settings) -> list[str]:
-    """Save what `settings` say as blocks on the current Prefect server; return `type/name` of each."""
+    """Save what `settings` say as blocks on the current Prefect server; return `type/name` of each.
+
+    Raises:
+        InvalidSettingError: if the MLflow address holds a password.
+    """
     return [_save(block) for block in _blocks(settings)]
 
 
@@ -137,7 +149,7 @@ def _check_server(client: SyncPrefectClient, url: str) -> None:
     error = client.api_healthcheck()
     if error is not None:
         raise ServerUnavailableError(
-            f"the Prefect server at {url} does not answer: {error}; start it with "
+            f"the Prefect server at {mask_url(url)} does not answer: {error}; start it with "
             "`astrid-training up` or set PREFECT_API_URL"
         ) from error
 
@@ -155,8 +167,20 @@ def _blocks(settings: Settings) -> list[Block]:
         url=settings.store_url, credentials=credentials, source_bucket=settings.source_bucket
     )
     database = AstridDatabase.model_validate({"url": settings.database_url})
-    tracking = TrackingServer(uri=settings.mlflow_tracking_uri)
+    tracking = TrackingServer(uri=_without_password(settings))
     return [*([credentials] if credentials else []), store, database, tracking]
+
+
+def _without_password(settings: Settings) -> str:
+    """Return the MLflow address, which every page of a run may show."""
+    uri, name = settings.mlflow_tracking_uri, "mlflow_tracking_uri"
+    if mask_url(uri) != uri:
+        raise InvalidSettingError(
+            f"{name} (from {settings.sources[name]}) is {mask_url(uri)}, with a password that "
+            f"blocks and logs would show; leave it out of {ENVIRONMENT[name]} and set "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD where the worker runs"
+        )
+    return uri
 
 
 def _save(block: Block) -> str:

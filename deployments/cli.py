@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
+from astrid_training.urls import mask_url
 from deployments.collect_command import collect
-from deployments.console import FAILED, Json, fail, print_json, ready, reported, say
+from deployments.console import FAILED, Json, print_json, ready, reported, say
 from deployments.demo import demo
 from deployments.looks import datasets, quality, report, show
 
@@ -66,7 +67,7 @@ def _tell_status(found: dict[str, Any], *, as_json: bool) -> None:
     for name, part in found["parts"].items():
         say(f"{name:<16}{part['state']:<10}{part['detail']}")
     for name in ("home", "store_url", "prefect_ui_url", "mlflow_tracking_uri"):
-        say(f"{name:<26}{found[name]}")
+        say(f"{name:<26}{mask_url(found[name] or 'unknown')}")
 
 
 @app.command()
@@ -125,7 +126,11 @@ def simulate(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a sky with known truth: rows into AstrID's tables, files into the store."""
+    """Make a sky with known truth: rows into AstrID's tables, files into the store.
+
+    The survey is entered as not active, so only a collection that names it takes it:
+    `collect --survey-ids sim_ztf`.
+    """
     from astrid_training.simulate import SkyPlan  # only this command needs it
     from deployments.simulated import simulate_sky  # only this command needs it
 
@@ -176,11 +181,10 @@ def train(
     """Train the U-Net on a dataset, as a deployment run, and wait for it."""
     settings = ready(as_json=as_json)
     with reported(as_json=as_json):
-        from deployments.training import train_and_wait  # brings Prefect
+        from deployments.training import check_completed, train_and_wait  # brings Prefect
 
         outcome = train_and_wait(settings, dataset, steps)
-    if outcome["status"] != "completed":
-        fail(f"training {outcome['id']} is {outcome['status']}", as_json=as_json)
+        check_completed(settings, outcome)
     if as_json:
         print_json(outcome)
 

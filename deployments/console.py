@@ -18,6 +18,8 @@ FAILED, USAGE = 1, 2
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
 
+OURS = frozenset({"astrid_training", "blocks", "deployments", "flows", "tasks"})
+
 _people = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -43,12 +45,13 @@ def fail(message: str, code: int = FAILED, *, as_json: bool = False, **facts: An
 def reported(*, as_json: bool = False) -> Iterator[None]:
     """Turn the failures that people can cure into one sentence and exit code 1.
 
-    A failure of any other kind is a bug and keeps its traceback.
+    These are our own errors, which say their cure, and the operating system's. A failure of any
+    other kind is a bug and keeps its traceback.
     """
     try:
         yield
     except (OSError, LookupError, ValueError, RuntimeError) as error:
-        if isinstance(error, typer.Exit):
+        if not _is_curable(error):
             raise
         fail(_sentence(error), as_json=as_json)
 
@@ -63,6 +66,10 @@ def ready(*, as_json: bool = False) -> Settings:
     return settings
 
 
+def _is_curable(error: Exception) -> bool:
+    # by where the class is defined: importing them all would bring Prefect to every command
+    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in OURS
+
+
 def _sentence(error: Exception) -> str:
-    text = " ".join(str(error.args[0] if isinstance(error, KeyError) else error).split())
-    return text or type(error).__name__
+    return " ".join(str(error).split()) or type(error).__name__

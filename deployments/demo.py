@@ -11,6 +11,7 @@ from astrid_training.database import open_database
 from astrid_training.migrate import migrate
 from astrid_training.settings import Settings, apply_environment, resolve
 from astrid_training.simulate import SkyPlan
+from astrid_training.urls import mask_url
 from deployments.collect_command import collect_and_wait, parameters_from, tell
 from deployments.console import reported, say
 from deployments.simulated import simulate_sky
@@ -30,7 +31,8 @@ COLLECTION = {
 def demo() -> None:
     """Start everything, simulate a sky, collect a training set, train on it, and sum up.
 
-    What an earlier demo left is reused. The last line on stdout is a JSON summary.
+    What an earlier demo left is reused. The last line on stdout is a JSON summary. Exit code 1 if
+    anything failed, the training included.
     """
     seconds: dict[str, float] = {}
     with reported():
@@ -73,10 +75,12 @@ def _prepare(settings: Settings) -> None:
 
 
 def _training(settings: Settings, outcome: dict[str, Any]) -> dict[str, Any]:
-    from deployments.training import wait_for_training  # brings Prefect
+    from deployments.training import check_completed, wait_for_training  # brings Prefect
 
     run_id = outcome["training_run_id"]
-    return wait_for_training(settings, outcome["dataset_id"], run_id, say)
+    training = wait_for_training(settings, outcome["dataset_id"], run_id, say)
+    check_completed(settings, training)
+    return training
 
 
 def _sum_up(
@@ -85,22 +89,23 @@ def _sum_up(
     training: dict[str, Any],
     seconds: dict[str, float],
 ) -> None:
-    metrics = training["performance_metrics"] or {}
+    metrics, shown = training["performance_metrics"] or {}, settings.shown()
+    pages = mask_url(settings.prefect_ui_url)
     say("== done")
     for name, value in seconds.items():
         say(f"  {name:<10}{value:>7.1f} s")
     for name, value in metrics.items():
         if isinstance(value, float):
             say(f"  {name:<20}{value:.3f}")
-    say(f"  Prefect  {settings.prefect_ui_url}")
-    say(f"  MLflow   {settings.mlflow_tracking_uri}")
+    say(f"  Prefect  {pages}")
+    say(f"  MLflow   {shown['mlflow_tracking_uri']}")
     say(f"  report   {outcome['report_url']}")
     say("  stop with `astrid-training down`")
     summary = {
         **outcome,
         "training": {"status": training["status"], "metrics": metrics},
         "seconds": seconds,
-        "prefect_ui_url": settings.prefect_ui_url,
-        "mlflow_tracking_uri": settings.mlflow_tracking_uri,
+        "prefect_ui_url": pages,
+        "mlflow_tracking_uri": shown["mlflow_tracking_uri"],
     }
     sys.stdout.write(json.dumps(summary, default=str) + "\n")

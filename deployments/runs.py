@@ -1,8 +1,9 @@
 """Start a deployment's run on the Prefect server and follow it to its end."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -15,13 +16,24 @@ from prefect.client.schemas.filters import (
     TaskRunFilterState,
     TaskRunFilterStateType,
 )
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, StateType, TaskRun
+from prefect.client.schemas.sorting import TaskRunSort
 from prefect.exceptions import ObjectNotFound
 
-__all__ = ["COLLECTION", "FinishedRun", "ServerUnavailableError", "run_and_wait", "wait_for"]
+__all__ = [
+    "COLLECTION",
+    "FinishedRun",
+    "ServerUnavailableError",
+    "run_and_wait",
+    "start_run",
+    "wait_for",
+]
 
 COLLECTION = "training-data-collection/default"
 POLL_S = 1.0
+SILENCE_S = 60.0  # how long a server may be away: a restart takes some 15 s on a loaded machine
+PICKUP_S = 30.0  # a worker looks every 2 s, and starting a flow takes some seconds
+PAGE = 200  # the most that the server gives at once
 
 Progress = Callable[[str], None]
 
@@ -52,59 +64,121 @@ def run_and_wait(deployment: str, parameters: Mapping[str, Any], progress: Progr
     Raises:
         ServerUnavailableError: with the cure.
     """
+    return wait_for(start_run(deployment, parameters, progress), progress)
+
+
+def start_run(deployment: str, parameters: Mapping[str, Any], progress: Progress) -> str:
+    """Start a run of `deployment` and return its id.
+
+    Args:
+        deployment: `flow/deployment`.
+        parameters: those that differ from the deployment's own.
+        progress: told of the run's name.
+
+    Raises:
+        ServerUnavailableError: with the cure.
+    """
     try:
         with get_client(sync_client=True) as client:
             target = client.read_deployment_by_name(deployment)
             run = client.create_flow_run_from_deployment(target.id, parameters=dict(parameters))
-            progress(f"flow run {run.name} ({run.id})")
-            return _follow(client, run.id, progress)
     except ObjectNotFound as error:
         raise ServerUnavailableError(
             f"the Prefect server has no deployment {deployment}; run `astrid-training bootstrap`"
         ) from error
-    except httpx.ConnectError as error:
+    except httpx.TransportError as error:
         raise ServerUnavailableError(
             "the Prefect server does not answer; start it with `astrid-training up` "
             "or set PREFECT_API_URL"
         ) from error
+    progress(f"flow run {run.name} ({run.id})")
+    return str(run.id)
 
 
 def wait_for(flow_run_id: str, progress: Progress) -> FinishedRun:
-    """Return how a run that somebody started ended."""
+    """Return how a run that somebody started ended.
+
+    A server that is away for less than a minute is waited for.
+
+    Args:
+        flow_run_id: of a run that the server knows.
+        progress: told of each step that ends, and if no worker takes the run.
+
+    Raises:
+        ServerUnavailableError: if the server stays away; the run goes on without us.
+    """
     with get_client(sync_client=True) as client:
-        return _follow(client, UUID(flow_run_id), progress)
+        return _Watch(client, UUID(flow_run_id), progress).to_its_end()
 
 
-def _follow(client: SyncPrefectClient, run_id: UUID, progress: Progress) -> FinishedRun:
-    told: set[UUID] = set()
-    state = ""
-    while True:
-        run = client.read_flow_run(run_id)
-        if run.state_name and run.state_name != state:
-            state = run.state_name
-            progress(f"  {state.lower()}")
-        _tell_steps(client, run_id, told, progress)
-        if run.state is not None and run.state.is_final():
-            return _finished(run)
-        time.sleep(POLL_S)
+class _Watch:
+    """What has been told of one run so far."""
 
+    def __init__(self, client: SyncPrefectClient, run_id: UUID, progress: Progress) -> None:
+        self._client = client
+        self._run_id = run_id
+        self._progress = progress
+        self._told: set[UUID] = set()
+        self._state = ""
+        self._pickup_by: float | None = time.monotonic() + PICKUP_S
 
-def _tell_steps(
-    client: SyncPrefectClient, run_id: UUID, told: set[UUID], progress: Progress
-) -> None:
-    ended = TaskRunFilterState(
-        type=TaskRunFilterStateType(any_=[StateType.COMPLETED, StateType.FAILED, StateType.CRASHED])
-    )
-    steps = client.read_task_runs(
-        flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id])),
-        task_run_filter=TaskRunFilter(state=ended),
-        limit=200,
-    )
-    for step in sorted(steps, key=lambda one: (str(one.end_time), one.name)):
-        if step.id not in told:
-            told.add(step.id)
-            took = step.total_run_time.total_seconds()
-            progress(f"  {step.name}: {str(step.state_name).lower()} in {took:.1f} s")
+    def to_its_end(self) -> FinishedRun:
+        heard = time.monotonic()
+        while True:
+            try:
+                run = self._look()
+            except httpx.TransportError as error:
+                if time.monotonic() - heard > SILENCE_S:
+                    raise ServerUnavailableError(
+                        "the Prefect server does not answer any more; flow run "
+                        f"{self._run_id} goes on without this command: start the server with "
+                        "`astrid-training up` and look the run up there"
+                    ) from error
+            else:
+                heard = time.monotonic()
+                if run.state is not None and run.state.is_final():
+                    return _finished(run)
+            time.sleep(POLL_S)
+
+    def _look(self) -> FlowRun:
+        run = self._client.read_flow_run(self._run_id)
+        if run.state_name and run.state_name != self._state:
+            self._state = run.state_name
+            self._progress(f"  {self._state.lower()}")
+        self._tell_of_a_missing_worker(run)
+        for step in sorted(self._ended_steps(), key=lambda one: (str(one.end_time), one.name)):
+            if step.id not in self._told:
+                self._told.add(step.id)
+                took = step.total_run_time.total_seconds()
+                self._progress(f"  {step.name}: {str(step.state_name).lower()} in {took:.1f} s")
+        return run
+
+    def _tell_of_a_missing_worker(self, run: FlowRun) -> None:
+        """Say it once, if the run waits too long for someone to take it."""
+        if self._pickup_by is None or time.monotonic() < self._pickup_by:
+            return
+        self._pickup_by = None
+        if run.state is not None and (run.state.is_scheduled() or run.state.is_pending()):
+            self._progress(
+                "  no worker has begun it yet: another run may hold its place, or no worker "
+                "runs; `astrid-training status` tells, `astrid-training up` starts one"
+            )
+
+    def _ended_steps(self) -> Iterator[TaskRun]:
+        ended = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED]
+        for page in count():
+            steps = self._client.read_task_runs(
+                flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[self._run_id])),
+                task_run_filter=TaskRunFilter(
+                    state=TaskRunFilterState(type=TaskRunFilterStateType(any_=ended))
+                ),
+                sort=TaskRunSort.END_TIME_DESC,
+                limit=PAGE,
+                offset=page * PAGE,
+            )
+            yield from steps
+            if len(steps) < PAGE:
+                return
 
 
 def _finished(run: FlowRun) -> FinishedRun:

@@ -22,12 +22,12 @@ def simulate_sky(
         settings: where database and store are.
         plan: what to simulate.
         say: told of progress.
-        again: make it anew even if this home has it; rows and files come out the same.
+        again: make it anew even if database and store have it; rows and files come out the same.
     """
     folder = settings.home / "simulated"
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{plan.survey}-{digest_value([plan.key, plan.fields])[:12]}"
-    truth, done = folder / f"{name}.truth.jsonl", folder / f"{name}.done"
+    truth, done = folder / f"{name}.truth.jsonl", folder / f"{name}-{_places(settings)}.done"
     if done.exists() and not again:
         say(f"{plan.survey} is simulated already")
         return {"survey": plan.survey, "truth_path": str(truth), "added": {}}
@@ -46,3 +46,10 @@ def simulate_sky(
     done.touch()
     say(f"{report.reviewed} reviewed subjects in {report.files} files; truth in {truth}")
     return asdict(report) | {"truth_path": str(truth)}
+
+
+def _places(settings: Settings) -> str:
+    """Return a name for the database and the store, made without their passwords."""
+    shown = settings.shown()
+    names = ("database_url", "store_url", "store_endpoint_url")
+    return digest_value([shown.get(name) for name in names])[:12]

@@ -1,40 +1,66 @@
 """Start a training on a published dataset and wait for its end."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
+
+from sqlalchemy import Engine
 
 from astrid_training.catalogue import (
     TrainingDatasetManager,
     attach_training_run,
+    close_training_run,
     open_training_run,
     training_runs,
 )
 from astrid_training.database import open_database
 from astrid_training.digests import digest_value
+from astrid_training.records import TrainingRun
 from astrid_training.settings import Settings
+from astrid_training.urls import mask_url
 from deployments.console import say
-from deployments.runs import run_and_wait
+from deployments.runs import start_run, wait_for
 
-__all__ = ["train_and_wait", "wait_for_training"]
+__all__ = [
+    "TrainingFailedError",
+    "check_completed",
+    "train_and_wait",
+    "wait_for_training",
+]
 
 DEPLOYMENT = "train-model/default"
 POLL_S = 1.0
 
 
+class TrainingFailedError(RuntimeError):
+    """A training has not come to a good end."""
+
+
 def train_and_wait(settings: Settings, dataset: str, steps: int) -> dict[str, Any]:
-    """Run a training as a deployment run and return its row of training_runs."""
+    """Run a training as a deployment run and return its row of training_runs, which is closed.
+
+    Raises:
+        ServerUnavailableError: if the server cannot be reached; a training that has begun goes on.
+    """
     engine = open_database(settings.database_url)
     dataset_id = str(TrainingDatasetManager(engine).get_dataset(dataset).id)
     training = {"steps": steps}
     started = digest_value([dataset_id, training, time.time_ns()])  # asked for anew each time
-    run_id = open_training_run(engine, dataset_id, training, started)
-    run = run_and_wait(
-        DEPLOYMENT, {"dataset_id": dataset_id, "training_run_id": run_id, **training}, say
-    )
-    attach_training_run(engine, run_id, run.id)
-    return wait_for_training(settings, dataset_id, run_id, say)
+    row_id = open_training_run(engine, dataset_id, training, started).id
+    asked = {"dataset_id": dataset_id, "training_run_id": row_id, **training}
+    try:
+        flow_run_id = start_run(DEPLOYMENT, asked, say)
+    except Exception as error:
+        close_training_run(engine, row_id, error=f"could not be started: {error}")
+        raise
+    attach_training_run(engine, row_id, flow_run_id)
+    run = wait_for(flow_run_id, say)
+    if _row(engine, dataset_id, row_id).status == "running":  # it was killed, or never began
+        close_training_run(engine, row_id, error=f"flow run ended {run.state}: {run.message}")
+    row = _row(engine, dataset_id, row_id)
+    say(f"training {row.id}: {row.status}")
+    return asdict(row)
 
 
 def wait_for_training(
@@ -48,8 +74,29 @@ def wait_for_training(
     engine = open_database(settings.database_url)
     deadline = time.monotonic() + limit_s
     while True:
-        row = next(run for run in training_runs(engine, dataset_id) if str(run.id) == run_id)
+        row = _row(engine, dataset_id, run_id)
         if row.status != "running" or time.monotonic() > deadline:
             say(f"training {row.id}: {row.status}")
             return asdict(row)
         time.sleep(POLL_S)
+
+
+def check_completed(settings: Settings, training: Mapping[str, Any]) -> None:
+    """Return if the training is completed.
+
+    Args:
+        settings: where people look the run up.
+        training: its row of training_runs.
+
+    Raises:
+        TrainingFailedError: if it failed or still runs, with where to look.
+    """
+    if training["status"] == "completed":
+        return
+    what = "is still running" if training["status"] == "running" else "failed"
+    page = f"{mask_url(settings.prefect_ui_url)}/runs/flow-run/{training['flow_run_id']}"
+    raise TrainingFailedError(f"training {training['id']} {what}; its flow run says more: {page}")
+
+
+def _row(engine: Engine, dataset_id: str, run_id: str) -> TrainingRun:
+    return next(run for run in training_runs(engine, dataset_id) if str(run.id) == run_id)

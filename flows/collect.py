@@ -1,5 +1,6 @@
 """From validated detections to a published training set."""
 
+import os
 from datetime import UTC, datetime
 from getpass import getuser
 from typing import Any, Literal
@@ -10,6 +11,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from astrid_training.errors import CollectionRefusedError
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.publish import Collected
 from astrid_training.records import BuiltBatch, Plan
@@ -47,7 +49,12 @@ def training_data_collection_flow(
         trigger: What started the run; only `batch` takes over pending validation batches.
         batch: For `batch`: the closed batch as its event tells it (batch_id, closed_at).
     """
-    as_of = params.as_of or datetime.now(UTC)
+    now = datetime.now(UTC)
+    as_of = params.as_of or now
+    if as_of > now:
+        raise CollectionRefusedError(
+            f"as_of {as_of.isoformat()} lies ahead; give a time that has passed"
+        )
     claimed = []
     if trigger == "batch":
         claimed = claim_pending_batches(batch)
@@ -61,7 +68,7 @@ def training_data_collection_flow(
         params=params,
         as_of=as_of,
         source_digest=plan.source_digest,
-        created_by=getuser(),
+        created_by=_user(),
         flow_run_id=str(flow_run.id),
         batch_ids=[one.batch_id for one in claimed],
     )
@@ -69,6 +76,13 @@ def training_data_collection_flow(
     mlflow_run_id = log_lineage(dataset)
     training_run_id = trigger_training(dataset, params) if params.trigger_training else None
     return record_outcome(dataset, mlflow_run_id, training_run_id)
+
+
+def _user() -> str:
+    try:
+        return getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return f"uid {os.getuid()}"
 
 
 def _build(plan: Plan, params: TrainingDataCollectionParams) -> list[BuiltBatch]:

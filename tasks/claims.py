@@ -9,6 +9,7 @@ from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 
 from astrid_training.claims import ClaimedBatch, claim_batches, claimants, receive_batch
+from astrid_training.errors import CollectionRefusedError
 from blocks import places
 
 __all__ = ["claim_pending_batches"]
@@ -25,19 +26,28 @@ def claim_pending_batches(batch: dict[str, Any] | None) -> list[ClaimedBatch]:
     engine = places.database()
     with engine.begin() as connection:
         if batch is not None:
-            closed_at = batch.get("closed_at")
-            receive_batch(
-                connection,
-                batch["batch_id"],
-                datetime.fromisoformat(closed_at) if closed_at else datetime.now(UTC),
-                batch.get("detection_ids"),
-            )
+            receive_batch(connection, *_told(batch))
         holders = claimants(connection)
     ended = [holder for holder in holders if _has_ended(holder)]
     with engine.begin() as connection:
         claimed = claim_batches(connection, str(flow_run.id), ended)
     get_run_logger().info("claimed %d validation batches", len(claimed))
     return claimed
+
+
+def _told(batch: dict[str, Any]) -> tuple[str, datetime, list[str] | None]:
+    """Return batch id, closing time and detections of what an event told.
+
+    A closing time that lies ahead, by the sender's clock, counts as now.
+
+    Raises:
+        CollectionRefusedError: if the event names no batch.
+    """
+    if not isinstance(batch.get("batch_id"), str):
+        raise CollectionRefusedError(f"the event {batch} names no batch; give it a batch_id")
+    now, told = datetime.now(UTC), batch.get("closed_at")
+    closed_at = min(datetime.fromisoformat(told), now) if told else now
+    return batch["batch_id"], closed_at, batch.get("detection_ids")
 
 
 def _has_ended(flow_run_id: str) -> bool:

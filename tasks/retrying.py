@@ -2,17 +2,26 @@
 
 from typing import Any
 
+import httpx
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 __all__ = ["RETRIES", "is_transient"]
 
+PASSING = (
+    ConnectionError,  # the store's, MLflow's and our own are of this kind
+    TimeoutError,
+    OperationalError,
+    InterfaceError,
+    httpx.TransportError,  # the Prefect server restarts
+)
+
 
 def is_transient(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     """Tell whether the failure may pass: lost connections and time-outs, never bad content."""
     error = state.result(raise_on_failure=False)
-    return isinstance(error, ConnectionError | TimeoutError | OperationalError | InterfaceError)
+    return isinstance(error, PASSING)
 
 
 RETRIES: dict[str, Any] = {

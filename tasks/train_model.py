@@ -40,7 +40,7 @@ def train_model(
     engine, uri = places.database(), places.tracking()
     dataset = get_dataset(engine, dataset_id)
     how, key = params.model_dump(mode="json"), str(flow_run.id)
-    row = training_run_id or open_training_run(engine, str(dataset.id), how, key)
+    row = training_run_id or open_training_run(engine, str(dataset.id), how, key).id
     attach_training_run(engine, row, str(flow_run.id))
     mlflow_run_id = None
     try:

@@ -30,7 +30,8 @@ TRAINING_DEPLOYMENT = "train-model/default"
 def trigger_training(published: PublishedDataset, params: TrainingDataCollectionParams) -> str:
     """Open the training's row, start its flow run, and return the row's id.
 
-    The same dataset and training parameters give the same row and the same flow run.
+    The same dataset and training parameters give the same row and the same flow run, until that
+    training has failed: then the next collection tries it anew.
 
     Args:
         published: what to train on.
@@ -40,10 +41,13 @@ def trigger_training(published: PublishedDataset, params: TrainingDataCollection
     engine = places.database()
     training = {"steps": params.training_steps}
     key = digest_value([published.dataset_id, training])
-    run_id = open_training_run(engine, published.dataset_id, training, key)
+    opened = open_training_run(engine, published.dataset_id, training, key)
+    if opened.status == "completed":
+        get_run_logger().info("training run %s has been completed before", opened.id)
+        return opened.id
     parameters: dict[str, Any] = {
         "dataset_id": published.dataset_id,
-        "training_run_id": run_id,
+        "training_run_id": opened.id,
         **training,
     }
     try:
@@ -52,14 +56,14 @@ def trigger_training(published: PublishedDataset, params: TrainingDataCollection
             TRAINING_DEPLOYMENT,
             parameters=parameters,
             timeout=0,  # do not wait: training outlives the collection
-            idempotency_key=key,
+            idempotency_key=opened.idempotency_key,
             as_subflow=False,
             _sync=True,
         )
     except Exception as error:
-        close_training_run(engine, run_id, error=f"could not be started: {error}")
+        close_training_run(engine, opened.id, error=f"could not be started: {error}")
         raise
-    attach_training_run(engine, run_id, str(started.id))
-    get_run_logger().info("training run %s is flow run %s", run_id, started.id)
+    attach_training_run(engine, opened.id, str(started.id))
+    get_run_logger().info("training run %s is flow run %s", opened.id, started.id)
     fault_point("trigger_training", "after")
-    return run_id
+    return opened.id

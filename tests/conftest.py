@@ -198,7 +198,12 @@ def collect(sky: Sky) -> Collect:
         from astrid_training.publish import Collected, publish
         from astrid_training.records import BuiltBatch, Selection, StampsRef
 
-        lenient = {"quality_score_threshold": 0, "allow_one_class": True, "batch_samples": 64}
+        lenient = {
+            "survey_ids": ["sim_ztf"],
+            "quality_score_threshold": 0,
+            "allow_one_class": True,
+            "batch_samples": 64,
+        }
         params = TrainingDataCollectionParams.model_validate({**lenient, **fields})
         as_of, store = params.as_of or datetime.now(UTC), sky.store
         processor = AstronomicalImageProcessor(params.preprocess)

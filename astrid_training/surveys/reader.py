@@ -5,7 +5,13 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from astrid_training.fits import decode_pixels, logged_warnings, open_fits, pick_image
+from astrid_training.fits import (
+    decode_pixels,
+    logged_warnings,
+    open_fits,
+    pick_image,
+    refused_content,
+)
 from astrid_training.surveys.frames import Frame, FrameMeta, Kind, Role
 from astrid_training.surveys.profiles import SurveyProfile
 
@@ -17,6 +23,8 @@ __all__ = ["read_frame"]
 SENTINELS = {-99.0, -999.0, -9999.0}
 NO_TEXT = {"", "null", "none", "nan"}
 DAY_S = 86400.0
+WCS_ERRORS = (ValueError, KeyError, AssertionError, TypeError, AttributeError)
+"""From keywords that make no WCS, or are of the wrong type; wcslib's own are ValueErrors."""
 MOST_ARCSEC_A_PIXEL = 600.0  # a header without a scale means one degree to wcslib
 
 _log = logging.getLogger(__name__)
@@ -32,14 +40,15 @@ def read_frame(path: Path, profile: SurveyProfile, role: Role, kind: Kind = "raw
         kind: raw or processed frame, or a stamp.
 
     Raises:
-        FitsRefusedError: if the file has no such image or it cannot be decoded.
+        FitsRefusedError: if the file has no such image, or header or pixels cannot be decoded.
+        OSError: if this machine cannot read the file now.
     """
     with open_fits(path) as hdus:
-        with logged_warnings(path):
+        with logged_warnings(path), refused_content(path.name):
             hdu, header = pick_image(hdus, profile.hdus.get(role), path.name)
             wcs = _celestial_wcs(header, hdus, path.name)
+            meta = _parse_meta(header, profile, wcs)
         pixels = decode_pixels(hdu, path.name)
-        meta = _parse_meta(header, profile, wcs)
     sign = profile.difference_sign if role == "difference" else 1
     return Frame(pixels, wcs, meta, kind, sign)
 
@@ -57,7 +66,7 @@ def _celestial_wcs(header: "Header", hdus: Any, name: str) -> Any:  # noqa: ANN4
         wcs = wcs.celestial
         wcs.wcs.set()
         scale = _wcs_scale(wcs)
-    except (ValueError, KeyError, AssertionError) as error:  # wcslib's errors are ValueErrors
+    except WCS_ERRORS as error:
         _log.warning("%s: WCS not usable, pixel positions are taken instead: %s", name, error)
         return None
     return wcs if scale is not None and scale < MOST_ARCSEC_A_PIXEL else None

@@ -14,6 +14,7 @@ from astrid_training.errors import DatabaseUnavailableError, MissingObjectError
 from astrid_training.migrate import migrations
 from astrid_training.settings import ENVIRONMENT, Settings
 from astrid_training.store import Credentials, Store, StoreUnavailableError
+from astrid_training.urls import mask_url
 from deployments.embedded.parts import POOL, authorization, is_far
 
 __all__ = ["Check", "checks"]
@@ -102,6 +103,8 @@ def _migrated(engine: Engine) -> Check:
                 ).one_or_none()
                 for step in known
             }
+            numbers = {"known": [step.number for step in known]}
+            newer = connection.execute(query("migration_unknown"), numbers).scalars().all()
     except (ProgrammingError, OperationalError) as error:
         cause = str(error.orig).strip().splitlines()[0]
         return _bad("migrations", f"none is recorded: {cause}", cure)
@@ -110,6 +113,9 @@ def _migrated(engine: Engine) -> Check:
     changed = [step.name for step in known if (row := done[step.name]) and row[1] != step.digest]
     if changed:
         what = f"applied with another text: {', '.join(changed)}"
+        return _bad("migrations", what, "install the version that applied them")
+    if newer:
+        what = f"applied by a newer version: {', '.join(newer)}"
         return _bad("migrations", what, "install the version that applied them")
     return _good("migrations", f"all {len(known)} applied")
 
@@ -146,7 +152,7 @@ def _prefect(settings: Settings) -> Iterator[Check]:
         yield _bad("Prefect server", silence, _cure_of("prefect_api_url"))
         return
     ours, theirs = version("prefect"), _get(f"{api}/admin/version", authorization()).json()
-    detail = f"{api} is healthy; server {theirs}, client {ours}"
+    detail = f"{mask_url(api)} is healthy; server {theirs}, client {ours}"
     same = ours == theirs
     yield _good("Prefect server", detail) if same else _bad("Prefect server", detail, RESTART)
     yield _worker(api)
@@ -159,7 +165,8 @@ def _worker(api: str) -> Check:
             url, json={}, headers=authorization(), timeout=TIMEOUT_S, trust_env=is_far(url)
         )
     except httpx.HTTPError as error:
-        return _bad("worker", f"{url} does not answer: {error}", _cure_of("prefect_api_url"))
+        silence = f"{mask_url(url)} does not answer: {error}"
+        return _bad("worker", silence, _cure_of("prefect_api_url"))
     workers = reply.json() if reply.is_success else []
     online = [worker["name"] for worker in workers if worker["status"] == "ONLINE"]
     detail = f"{len(online)} online in pool {POOL}"
@@ -191,9 +198,9 @@ def _why_silent(url: str, headers: dict[str, str] | None = None) -> str:
     try:
         reply = _get(url, headers)
     except httpx.HTTPError as error:
-        return f"{url} does not answer: {error}"
+        return f"{mask_url(url)} does not answer: {error}"
     is_refusal = reply.status_code >= 500 or (url.endswith("/health") and not reply.is_success)
-    return f"{url} answers {reply.status_code}" if is_refusal else ""
+    return f"{mask_url(url)} answers {reply.status_code}" if is_refusal else ""
 
 
 def _good(name: str, detail: str) -> Check:

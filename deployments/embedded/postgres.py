@@ -113,15 +113,47 @@ def start(
     """Start the server; it answers some tenths of a second later, see `answers`.
 
     Raises:
-        StackError: if the program cannot be run.
+        StackError: if a server works on the data already, or the program cannot be run.
     """
-    (cluster.data / "postmaster.pid").unlink(missing_ok=True)  # its pid may be another's by now
+    _remove_stale_pid(cluster)
     programs = _programs(cluster)
     argv = [str(programs / "postgres"), "-D", str(cluster.data), "-p", str(port)]
     for option in SERVER_OPTIONS:
         argv += ["-c", option]
     bare = _bare_environment() | environment
     return spawn(argv, bare, log, cluster.folder, cluster.account)
+
+
+def _remove_stale_pid(cluster: Cluster) -> None:
+    """Remove what a killed server left: its pid may be another program's by now.
+
+    PostgreSQL itself would refuse to start beside any process of that pid.
+    """
+    path = cluster.data / "postmaster.pid"
+    try:
+        pid = int(path.read_text(encoding="utf-8").split(maxsplit=1)[0])
+    except (FileNotFoundError, ValueError, IndexError):
+        pid = None
+    if pid is not None and _serves(pid, cluster.data):
+        raise StackError(
+            f"process {pid} is a PostgreSQL server that has the data in {cluster.data} open, and "
+            "two would destroy them; stop it with `astrid-training down` as the user who started "
+            "it, or choose another home by ASTRID_TRAINING_HOME"
+        )
+    path.unlink(missing_ok=True)
+
+
+def _serves(pid: int, data: Path) -> bool:
+    """Tell whether a living PostgreSQL has this pid, and does not work elsewhere."""
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE or not process.name().startswith("postgres"):
+            return False
+        return process.cwd() == str(data.resolve())
+    except psutil.AccessDenied:  # another user's: it may well be on our data
+        return True
+    except psutil.NoSuchProcess:
+        return False
 
 
 def cluster_url(cluster: Cluster, port: int | None, database: str = DATABASE) -> str:

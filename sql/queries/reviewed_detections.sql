@@ -1,5 +1,6 @@
--- Every detection that people decided on, with its votes up to :as_of, and the other detections of the same observation nearby
--- (another model run's view of the same thing). Uses ix_observations_survey_id / _observation_time and ix_detections_observation_id;
+-- Every detection that people decided on by :as_of, with its votes until then, and the other detections of the same observation
+-- nearby (another model run's view of the same thing). A status alone counts only where there is no event, not even a later one:
+-- AstrID sets the status from the latest review, so a later event means that the status was not known yet. Uses ix_observations_survey_id / _observation_time and ix_detections_observation_id;
 -- votes are joined by hash, so no index on validation_events is needed.
 WITH exposure AS MATERIALIZED (
     SELECT o.id, o.observation_time, o.filter_band, o.seeing, o.pixel_scale, o.exposure_time,
@@ -12,28 +13,31 @@ WITH exposure AS MATERIALIZED (
       AND (CAST(:bands AS text[]) IS NULL OR o.filter_band = ANY(CAST(:bands AS text[])))
 ),
 voted AS MATERIALIZED (
-    SELECT DISTINCT detection_id FROM validation_events WHERE created_at <= :as_of
+    SELECT detection_id, bool_or(created_at <= :as_of) AS by_then FROM validation_events GROUP BY detection_id
 ),
 reviewed AS MATERIALIZED (
-    SELECT d.id, d.observation_id, d.dec
+    SELECT d.id, d.observation_id, d.dec,
+           GREATEST(15, 2 * COALESCE(e.pixel_scale, 0), LEAST(2 * COALESCE(e.seeing, 0), 600)) / 3600 AS reach_deg
     FROM detections d
     JOIN exposure e ON e.id = d.observation_id
     LEFT JOIN voted v ON v.detection_id = d.id
     WHERE d.created_at <= :as_of
-      AND (v.detection_id IS NOT NULL OR d.status IN ('VALIDATED', 'CONFIRMED', 'REJECTED'))
+      AND (v.by_then OR (v.detection_id IS NULL AND d.updated_at <= :as_of
+                         AND d.status IN ('VALIDATED', 'CONFIRMED', 'REJECTED')))
 ),
 near AS MATERIALIZED (
     SELECT DISTINCT d.id
     FROM reviewed r
     JOIN detections d ON d.observation_id = r.observation_id
-                     AND d.dec BETWEEN r.dec - :reach_deg AND r.dec + :reach_deg
+                     AND d.dec BETWEEN r.dec - r.reach_deg AND r.dec + r.reach_deg
     WHERE d.created_at <= :as_of
 ),
 votes AS MATERIALIZED (
     SELECT v.detection_id,
            jsonb_agg(jsonb_build_object(
                'event_id', v.id, 'validator', v.validator_id, 'is_valid', v.is_valid, 'label', v.label,
-               'level', v.confidence_level, 'at', v.created_at) ORDER BY v.created_at, v.id) AS votes
+               'level', v.confidence_level, 'at', v.created_at) ORDER BY v.created_at, v.id) AS votes,
+           bool_or(v.updated_at > :as_of) AS votes_changed
     FROM validation_events v
     JOIN near n ON n.id = v.detection_id
     WHERE v.created_at <= :as_of
@@ -46,9 +50,12 @@ SELECT d.id AS detection_id, d.observation_id, CAST(d.ra AS double precision) AS
        e.survey, e.filter_band AS band, e.observation_time,
        CAST(e.seeing AS double precision) AS seeing_arcsec,
        CAST(e.pixel_scale AS double precision) AS pixel_scale,
-       CAST(e.exposure_time AS double precision) AS exposure_s, v.votes
+       CAST(e.exposure_time AS double precision) AS exposure_s, v.votes,
+       k.detection_id IS NULL AND d.updated_at <= :as_of AS status_counts,
+       d.updated_at > :as_of OR COALESCE(v.votes_changed, false) AS mutated
 FROM near n
 JOIN detections d ON d.id = n.id
 JOIN exposure e ON e.id = d.observation_id
 LEFT JOIN votes v ON v.detection_id = d.id
+LEFT JOIN voted k ON k.detection_id = d.id
 ORDER BY d.observation_id, d.created_at, d.id

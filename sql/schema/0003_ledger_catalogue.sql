@@ -17,16 +17,17 @@ CREATE TABLE training_split_members (
     group_key varchar(64) NOT NULL,
     ra_deg double precision NOT NULL,
     dec_deg double precision NOT NULL,
+    radius_arcsec double precision NOT NULL,
     PRIMARY KEY (policy, sample_key),
     FOREIGN KEY (policy, group_key) REFERENCES training_split_ledger (policy, group_key)
 );
 CREATE INDEX ix_training_split_members_dec ON training_split_members (policy, dec_deg);
 
--- What became of each sample under each spec and source: a row of immutable packs, or the reason why it has no stamp.
+-- What became of each sample under each spec, from each input (files, position, profile, reading code): a row of immutable packs, or the reason why it has no stamp.
 CREATE TABLE training_image_catalogue (
     sample_key char(32) NOT NULL,
     spec_fingerprint char(64) NOT NULL,
-    source_digest char(64) NOT NULL,
+    input_digest char(64) NOT NULL,
     image_pack char(64),
     flag_pack char(64),
     measure_table char(64),
@@ -34,7 +35,7 @@ CREATE TABLE training_image_catalogue (
     reason varchar(64),
     detail text,
     at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (sample_key, spec_fingerprint, source_digest),
+    PRIMARY KEY (sample_key, spec_fingerprint, input_digest),
     CHECK ((reason IS NULL) = (pack_row IS NOT NULL))
 );
 CREATE INDEX ix_training_image_catalogue_pack ON training_image_catalogue (image_pack);

@@ -13,7 +13,6 @@ from astrid_training.claims import (
     claim_batches,
     claimants,
     receive_batch,
-    release_batches,
     settle_batches,
 )
 
@@ -106,18 +105,6 @@ def test_a_settled_batch_is_never_claimed_again_and_keeps_its_dataset(
         assert settle_batches(connection, ["b1"], dataset) == []
 
     assert claim(database, "next", "run") == ["b2"]
-
-
-def test_released_batches_are_pending_and_settled_ones_are_not_released(
-    database: Engine, dataset: str
-) -> None:
-    receive(database, "b1", "b2")
-    claim(database, "run")
-    with database.begin() as connection:
-        settle_batches(connection, ["b1"], dataset)
-        assert release_batches(connection, "run") == ["b2"]
-
-    assert claim(database, "next") == ["b2"]
 
 
 def test_a_claim_that_is_rolled_back_was_none(database: Engine) -> None:

@@ -132,6 +132,120 @@ def test_as_of_looks_back(sky: Any, collect: Collect) -> None:
     assert then.funnel[0].count < now.funnel[0].count
 
 
+def test_what_was_reviewed_later_is_no_label_yet(sky: Any, collect: Collect) -> None:
+    with sky.engine.begin() as connection:
+        early = connection.execute(
+            text(
+                "SELECT percentile_disc(0.3) WITHIN GROUP (ORDER BY created_at) "
+                "FROM validation_events"
+            )
+        ).scalar_one()
+        params = TrainingDataCollectionParams(survey_ids=["sim_ztf"], as_of=early)
+        before = select_subjects(connection, params, early)
+        # AstrID sets the status from the latest review, whenever that was
+        connection.execute(
+            text("DELETE FROM validation_events WHERE created_at > :at"), {"at": early}
+        )
+        connection.execute(
+            text("UPDATE detections SET status = 'PENDING' WHERE updated_at > :at"), {"at": early}
+        )
+        as_it_was = select_subjects(connection, params, early)
+
+    assert before["sample_key"].to_pylist() == as_it_was["sample_key"].to_pylist()
+    assert before["p_real"].equals(as_it_was["p_real"])
+    times = [vote["at"] for votes in before["votes"].to_pylist() for vote in json.loads(votes)]
+    assert max(datetime.fromisoformat(at) for at in times) <= early
+
+
+def test_rows_that_changed_since_are_counted_or_dropped(sky: Any, collect: Collect) -> None:
+    with sky.engine.connect() as connection:
+        middle = connection.execute(
+            text("SELECT percentile_disc(0.7) WITHIN GROUP (ORDER BY updated_at) FROM detections")
+        ).scalar_one()
+
+        def reasons(*, strict: bool) -> Counter[str | None]:
+            params = TrainingDataCollectionParams(survey_ids=["sim_ztf"], strict_as_of=strict)
+            table = select_subjects(connection, params, middle)
+            assert pc.sum(table["mutated_after_as_of"]).as_py() > 0
+            return Counter(table["reason"].to_pylist())
+
+        assert reasons(strict=False)["mutated_after_as_of"] == 0
+        assert reasons(strict=True)["mutated_after_as_of"] > 0
+
+
+def test_every_vote_is_kept_with_its_state_and_unknown_words_are_counted(
+    sky: Any, collect: Collect
+) -> None:
+    published = collect()
+    record = TrainingDatasetManager(sky.engine).get_dataset(published.dataset_id)
+
+    notes = record.quality_report["reviews"]
+    with sky.engine.connect() as connection:
+        events = connection.execute(text("SELECT count(*) FROM validation_events")).scalar_one()
+    assert set(notes["votes"]) >= {"counts", "superseded"}
+    assert sum(notes["votes"].values()) >= events  # and a vote for each status without an event
+    assert sum(notes["unmapped_words"].values()) == notes["votes"].get("unmapped_label", 0)
+    sample = TrainingDatasetManager(sky.engine).samples(record)[0]
+    assert sample.labels["subject"] == sample.sample_key
+    assert sample.labels["votes"]
+
+
+def test_a_moved_detection_is_cut_anew(sky: Any, collect: Collect) -> None:
+    first = collect()
+    with sky.engine.begin() as connection:
+        connection.execute(text("UPDATE detections SET dec = dec + 5.0 / 3600"))
+
+    moved = collect()
+
+    assert moved.digests["content"] != first.digests["content"]
+    with sky.engine.begin() as connection:
+        connection.execute(text("TRUNCATE training_image_catalogue"))
+    assert collect(name="rebuilt").digests["content"] == moved.digests["content"]
+
+
+def test_a_newer_difference_run_without_an_image_hides_nothing(sky: Any, collect: Collect) -> None:
+    first = collect()
+    with sky.engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO difference_runs (id, observation_id, status, algorithm, "
+                "candidates_found, completed_at, retry_count) SELECT gen_random_uuid(), "
+                "observation_id, 'COMPLETED', 'zogy', 0, now(), 0 FROM difference_runs"
+            )
+        )
+
+    assert collect().reused
+    assert first.total_samples > 0
+
+
+@pytest.mark.parametrize("path", ["https://archive.example/x.fits", "../../x", "gs://b/k", "a//b"])
+def test_a_path_that_leads_nowhere_costs_its_own_samples(
+    sky: Any, collect: Collect, path: str
+) -> None:
+    with sky.engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE observations SET fits_file_path = NULL, fits_url = :path WHERE id = "
+                "(SELECT observation_id FROM difference_runs ORDER BY observation_id LIMIT 1)"
+            ),
+            {"path": path},
+        )
+
+    published = collect()
+
+    assert any(row.reason == "unusable_path" for row in published.funnel)
+    assert published.total_samples > 0
+
+
+def test_an_absurd_seeing_joins_nothing(sky: Any, collect: Collect) -> None:
+    with sky.engine.begin() as connection:
+        connection.execute(text("UPDATE observations SET seeing = 900"))
+
+    samples = samples_of(sky, collect())
+
+    assert pc.max(samples["fwhm_arcsec"]).as_py() < 10
+
+
 def test_no_object_of_the_sky_is_in_two_splits(sky: Any, collect: Collect) -> None:
     samples = samples_of(sky, collect())
     splits: dict[str, set[str]] = {}
@@ -249,7 +363,7 @@ def test_anomaly_types_select_among_reals_only(sky: Any, collect: Collect) -> No
 
 def test_fewer_samples_are_spread_evenly_and_are_among_the_more(sky: Any) -> None:
     def kept(max_samples: int) -> pa.Table:
-        params = TrainingDataCollectionParams(max_samples=max_samples)
+        params = TrainingDataCollectionParams(survey_ids=["sim_ztf"], max_samples=max_samples)
         with sky.engine.connect() as connection:
             table = select_subjects(connection, params, datetime.now(UTC))
         beyond = pc.equal(table["reason"], "beyond_max_samples")

@@ -8,29 +8,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astrid_training.params import SplitPolicy
+from astrid_training.sky import close_pairs, unit_vectors
 from astrid_training.splits import (
     QUARANTINE,
     Assignment,
     LedgerMember,
     assign_splits,
     hashed_split,
+    link_radius,
 )
 
 POLICY = SplitPolicy()
 
 
 def assign(
-    ra: Sequence[float], dec: Sequence[float], ledger: Sequence[LedgerMember] = ()
+    ra: Sequence[float],
+    dec: Sequence[float],
+    ledger: Sequence[LedgerMember] = (),
+    *,
+    radius: float = 1.5,
+    prefix: str = "key",
 ) -> list[Assignment]:
-    first_seen = [(index,) for index in range(len(ra))]
-    return assign_splits(
-        np.array(ra), np.array(dec), np.full(len(ra), 2.0), first_seen, ledger, POLICY
-    )
+    keys = [f"{prefix}{n:03d}" for n in range(len(ra))]
+    times = list(range(len(ra)))
+    reach = np.full(len(ra), radius)
+    return assign_splits(keys, np.array(ra), np.array(dec), reach, times, ledger, POLICY)
 
 
 def ledger_of(ra: Sequence[float], dec: Sequence[float]) -> list[LedgerMember]:
     return [
-        LedgerMember(f"key{n}", one.group_key, one.split, ra[n], dec[n])
+        LedgerMember(f"key{n:03d}", one.group_key, one.split, ra[n], dec[n], 1.5)
         for n, one in enumerate(assign(ra, dec))
     ]
 
@@ -60,11 +67,12 @@ def test_a_chain_of_neighbours_is_one_group() -> None:
 
 def test_wide_psfs_link_wider() -> None:
     ra, dec = [0.0, 0.0], [0, 3 / 3600]
-    seeing = np.array([4.5, 4.5])
-    wide = assign_splits(np.array(ra), np.array(dec), seeing, [(0,), (1,)], [], POLICY)
+    (radius,) = link_radius(np.array([4.5]))
 
-    assert wide[0] == wide[1]
-    assert len({one.group_key for one in assign(ra, dec)}) == 2
+    one, other = assign(ra, dec, radius=radius)
+
+    assert one == other
+    assert len({each.group_key for each in assign(ra, dec)}) == 2
 
 
 def test_the_hash_keeps_the_ratios() -> None:
@@ -81,23 +89,25 @@ def test_other_ratios_are_another_policy() -> None:
 def test_the_ledger_wins_over_the_hash() -> None:
     other = {"train": "test", "val": "train", "test": "train"}
     (natural,) = assign([10], [10])
-    kept = LedgerMember("k", natural.group_key, other[natural.split], 10, 10)
+    kept = LedgerMember("k", natural.group_key, other[natural.split], 10, 10, 1.5)
 
     (found,) = assign([10 + 0.5 / 3600], [10], [kept])
 
     assert found == Assignment(natural.group_key, other[natural.split], known=True)
 
 
-def test_a_bridge_between_two_splits_is_quarantined() -> None:
+def test_a_bridge_between_two_splits_is_quarantined_and_moves_nothing_else() -> None:
     step = 1.4 / 3600
     ends = [
-        LedgerMember("a", "A", "train", 0, 0),
-        LedgerMember("b", "B", "test", 0, 2 * step),
+        LedgerMember("end000", "A", "train", 0, 0, 1.5),
+        LedgerMember("end001", "B", "test", 0, 2 * step, 1.5),
     ]
 
     (bridge,) = assign([0], [step], ends)
+    old = assign([0, 0], [0, 2 * step], ends, prefix="end")
 
     assert bridge.split == QUARANTINE
+    assert [one.split for one in old] == ["train", "test"]
 
 
 coordinates = st.lists(
@@ -118,8 +128,9 @@ def test_more_data_moves_no_old_sample_and_no_group_has_two_splits(
     grown = assign(ra, dec, ledger)
 
     for before, after in zip(ledger, grown[:n], strict=True):
-        assert after.split in {before.split, QUARANTINE}
-    by_group: dict[str, set[str]] = {}
-    for one in grown:
-        by_group.setdefault(one.group_key, set()).add(one.split)
-    assert all(len(splits) == 1 for splits in by_group.values())
+        assert after.split == before.split
+    vectors = unit_vectors(ra, dec)
+    pairs, _ = close_pairs(vectors, np.full(len(ra), 1.5))
+    for first, second in pairs:
+        splits = {grown[first].split, grown[second].split} - {QUARANTINE}
+        assert len(splits) <= 1

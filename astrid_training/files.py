@@ -1,0 +1,23 @@
+"""Files of this machine, written so that a reader sees the whole of one or none."""
+
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+__all__ = ["write_atomically"]
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write `data` at `path`, making its folder; what fails leaves nothing behind.
+
+    Raises:
+        OSError: if the disk is full or the folder cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=path.parent, delete=False) as partial:
+        written = Path(partial.name)
+        try:
+            partial.write(data)
+            partial.flush()
+            written.replace(path)
+        finally:
+            written.unlink(missing_ok=True)  # no longer there once it has become `path`

@@ -1,0 +1,156 @@
+"""The reference pages that are made from the code; `python -m deployments.pages` writes them."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import typer
+from pydantic import BaseModel
+
+from astrid_training.params import TrainingDataCollectionParams
+from astrid_training.reasons import REASONS
+from astrid_training.samples import columns_page
+from deployments.cli import app
+
+__all__ = ["PAGES", "command_line_page", "parameters_page", "reasons_page", "write_pages"]
+
+REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
+BOUNDS = {
+    "minimum": ">= {}",
+    "exclusiveMinimum": "> {}",
+    "maximum": "<= {}",
+    "exclusiveMaximum": "< {}",
+    "multipleOf": "a multiple of {}",
+    "maxLength": "at most {} characters",
+    "minItems": "at least {}",
+    "pattern": "matches `{}`",
+}
+
+_PARAMETERS = """# Parameters of a collection
+
+One model, `astrid_training.params.TrainingDataCollectionParams`, stands behind every way in: the
+Prefect form, `prefect deployment run -p name=value`, `astrid-training collect --name value`
+(underscores become dashes), a YAML file with `--params`, and `load_real_training_data`. What is not
+given keeps the deployment's default. Lists are comma separated on the command line of
+`astrid-training`, and JSON for `-p`. A value out of bounds is refused in one sentence.
+
+{tables}"""
+
+_REASONS = """# Why a subject is not in the dataset
+
+Each collection counts where its subjects went: `selected` at the start, `kept` at the end, and
+between them one row a step and reason. The three always add up; if they do not, the run fails.
+`training_rejects` names each subject with its reason and the facts.
+
+| reason | what it means, and what can be done |
+| --- | --- |
+{rows}
+"""
+
+_COMMANDS = """# Command line
+
+Made from the program's own help, `astrid-training COMMAND --help`. Each command takes `--json` and
+then writes one JSON document to stdout; only `demo` does not, whose last line on stdout is JSON anyway. What
+people read goes to stderr. Exit codes: 0 done, 1 refused or failed with a reason, 2 wrong usage.
+The options of `collect` are the [parameters](parameters.md); those not given keep the deployment's
+defaults.
+
+{commands}"""
+
+
+def parameters_page() -> str:
+    """Return the Markdown page of the collection's parameters, nested models after the main one."""
+    return _PARAMETERS.format(tables="\n".join(_models()))
+
+
+def _models() -> Iterator[str]:
+    schema = TrainingDataCollectionParams.model_json_schema()
+    definitions = schema.pop("$defs")
+    yield _fields(TrainingDataCollectionParams, schema)
+    for name, field in TrainingDataCollectionParams.model_fields.items():
+        model = field.annotation
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            inner = definitions[model.__name__]
+            yield f"## {inner['title']}: `{name}`\n\n{inner['description']}\n\n{_fields(model, inner)}"
+
+
+def _fields(model: type[BaseModel], schema: dict[str, Any]) -> str:
+    lines = ["| parameter | type | default | meaning |", "| --- | --- | --- | --- |"]
+    for name, field in model.model_fields.items():
+        default = field.get_default(call_default_factory=True, validated_data={})
+        shown = "see below" if isinstance(default, BaseModel) else _value(default)
+        said = schema["properties"][name]
+        lines.append(f"| `{name}` | {_kind(said)} | {shown} | {said['description']} |")
+    return "\n".join(lines) + "\n"
+
+
+def _value(default: object) -> str:
+    if default is None:
+        return "none"
+    text = ", ".join(default) if isinstance(default, tuple) else str(default)
+    return f"`{text.lower() if isinstance(default, bool) else text}`"
+
+
+def _kind(said: dict[str, Any]) -> str:
+    """Return the type of a JSON schema's property in words, with its bounds."""
+    some = next(one for one in said.get("anyOf", [said]) if one.get("type") != "null")
+    if "$ref" in some:
+        return str(some["$ref"]).rpartition("/")[2]
+    if "enum" in some or "const" in some:
+        return " or ".join(f"`{value}`" for value in some.get("enum", [some.get("const")]))
+    if "prefixItems" in some:
+        return " and ".join(_kind(one) for one in some["prefixItems"])
+    kind = f"list of {_kind(some['items'])}" if some["type"] == "array" else some["type"]
+    bounds = [text.format(some[key]) for key, text in BOUNDS.items() if key in some]
+    return ", ".join([str(some.get("format", kind)), *bounds])
+
+
+def reasons_page() -> str:
+    """Return the Markdown page of the reasons."""
+    return _REASONS.format(rows="\n".join(f"| `{code}` | {why} |" for code, why in REASONS.items()))
+
+
+def command_line_page() -> str:
+    """Return the Markdown page of the commands, in the order in which the program lists them."""
+    commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group
+    return _COMMANDS.format(commands="\n".join(_command(*one) for one in commands.items()))
+
+
+def _command(name: str, command: Any) -> str:  # noqa: ANN401 - typer does not export its click classes
+    arguments = [one for one in command.params if one.param_type_name == "argument"]
+    usage = " ".join([f"astrid-training {name}", *(one.name.upper() for one in arguments)])
+    lines = [f"## {name}", "", f"`{usage}`", "", re.sub(r"\s*\n\n\s*", "\n\n", command.help), ""]
+    told = [_option(one) for one in command.params if one.name != "as_json"]
+    if told:
+        lines += ["| argument or option | default | meaning |", "| --- | --- | --- |", *told, ""]
+    return "\n".join(lines)
+
+
+def _option(option: Any) -> str:  # noqa: ANN401 - the same
+    is_argument = option.param_type_name == "argument"
+    names = option.name.upper() if is_argument else ", ".join(option.opts)
+    default = "" if option.default in (None, False) else f"`{option.default}`"
+    return f"| `{names}` | {'needed' if option.required else default} | {option.help} |"
+
+
+PAGES: MappingProxyType[str, Callable[[], str]] = MappingProxyType(
+    {
+        "command-line.md": command_line_page,
+        "parameters.md": parameters_page,
+        "reasons.md": reasons_page,
+        "samples-table.md": columns_page,
+    }
+)
+"""Name of the page in docs/reference -> what makes it."""
+
+
+def write_pages(folder: Path = REFERENCE) -> None:
+    """Write all pages into `folder`."""
+    for name, page in PAGES.items():
+        (folder / name).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_pages()

@@ -1,0 +1,2 @@
+-- By the system catalogue.
+SELECT to_regclass(:name) IS NOT NULL

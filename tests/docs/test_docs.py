@@ -1,0 +1,155 @@
+"""What the docs say is there: pages, pictures, commands, reasons."""
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+from astrid_training.reasons import REASONS
+from deployments.cli import app
+from deployments.pages import PAGES
+
+ROOT = Path(__file__).parents[2]
+DOCS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#([^)]*))?\)")
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+FORBIDDEN = re.compile(
+    r"/work/|/farm/|/tmp/|file:///opt|artifactory|pypi\.|simple/|handbook|TODO|FIXME|lorem", re.I
+)
+REFUSALS = {"FitsRefusedError": 0, "refusal": 0, "StampRefusedError": 0, "Reject": 2}
+"""Call -> which argument is the reason."""
+JUDGES = {"_label_problem", "_outcome", "_problem"}
+"""Functions that return a reason, alone or first."""
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", DOCS, ids=name_of)
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    for target, anchor in LINK.findall(page.read_text(encoding="utf-8")):
+        there = page.parent / target
+        assert there.exists(), target
+        assert not anchor or anchor in headings(there), f"{target}#{anchor}"
+
+
+def headings(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = ROOT / "docs" / "index.md"
+    linked = {(index.parent / target).resolve() for target, _ in LINK.findall(index.read_text())}
+
+    assert {page.resolve() for page in (ROOT / "docs").rglob("*.md")} - {index} <= linked
+
+
+def test_every_picture_is_shown_and_is_light() -> None:
+    text = "".join(page.read_text(encoding="utf-8") for page in DOCS)
+    for picture in (ROOT / "docs" / "images").iterdir():
+        assert f"images/{picture.name})" in text, picture.name
+        assert picture.stat().st_size < 300_000, picture.name
+
+
+@pytest.mark.parametrize("page", DOCS, ids=name_of)
+def test_no_page_tells_of_one_machine(page: Path) -> None:
+    assert not FORBIDDEN.search(page.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_made_from_the_code_equals_the_code(name: str) -> None:
+    page = ROOT / "docs" / "reference" / name
+
+    assert page.read_text(encoding="utf-8") == PAGES[name](), "run python -m deployments.pages"
+
+
+def shell_lines() -> Iterator[str]:
+    """Every command of the docs' consoles, without its comment."""
+    for page in DOCS:
+        for language, text in FENCE.findall(page.read_text(encoding="utf-8")):
+            if language == "console":
+                for line in re.findall(r"^\$ (.*)$", text, re.MULTILINE):
+                    yield line.split("  #")[0].strip()
+
+
+def test_commands_and_options_of_the_docs_exist() -> None:
+    known = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group
+    used = [line.split() for line in shell_lines() if line.startswith("astrid-training ")]
+    assert len(used) > 10
+    for _, command, *words in used:
+        options = {name for one in known[command].params for name in one.opts} | {"--help"}
+        given = {word for word in words if re.fullmatch(r"--?[a-z][a-z-]*", word)}
+        assert given <= options, (command, given - options)
+
+
+def test_make_targets_of_the_docs_are_listed_by_make() -> None:
+    listed = subprocess.run(
+        ["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    targets = {line.split()[0] for line in listed.splitlines() if line}
+    used = {line.split()[1] for line in shell_lines() if line.startswith("make ")}
+
+    assert {"demo", "test"} <= used <= targets
+
+
+def test_python_in_the_docs_compiles() -> None:
+    blocks = [
+        text
+        for page in DOCS
+        for language, text in FENCE.findall(page.read_text(encoding="utf-8"))
+        if language == "python"
+    ]
+    assert blocks
+    for block in blocks:
+        compile(block, "docs", "exec")
+
+
+def reasons_in_code() -> set[str]:
+    """Return the reasons that are written out in the library."""
+    return {
+        constant.value
+        for path in (ROOT / "astrid_training").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for place in places_of_reasons(node)
+        for constant in branches(place)
+        if isinstance(constant, ast.Constant) and isinstance(constant.value, str)
+    }
+
+
+def places_of_reasons(node: ast.AST) -> Iterator[ast.expr | None]:
+    """Yield what a node refuses with, assigns to a reason, or returns from a judging function."""
+    match node:
+        case ast.Call(func=ast.Name(id=name), args=args) if len(args) > REFUSALS.get(name, 99):
+            yield args[REFUSALS[name]]
+        case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)):
+            yield from (value for name, value in zip(names, values, strict=True) if holds(name))
+        case ast.Assign(targets=[ast.Name(id="problems")], value=ast.Dict(keys=keys)):
+            yield from keys
+        case ast.Assign(targets=[target], value=value) if holds(target):
+            yield value
+        case ast.FunctionDef(name=name) if name in JUDGES:
+            for one in ast.walk(node):
+                if isinstance(one, ast.Return):
+                    yield one.value.elts[0] if isinstance(one.value, ast.Tuple) else one.value
+
+
+def holds(target: ast.expr) -> bool:
+    return ast.unparse(target) in {"reason", "row['reason']"}
+
+
+def branches(value: ast.expr | None) -> list[ast.expr | None]:
+    return [value.body, value.orelse] if isinstance(value, ast.IfExp) else [value]
+
+
+def test_every_reason_in_the_code_has_a_meaning() -> None:
+    found = reasons_in_code()
+
+    assert {"below_confidence", "beyond_max_samples", "missing_object", "no_difference"} <= found
+    assert {"bad_centre", "contradiction", "off_image", "target_masked", "truncated"} <= found
+    assert found <= REASONS.keys()
