@@ -2,9 +2,8 @@
 
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import pyarrow as pa
 from sqlalchemy import Connection
@@ -12,15 +11,19 @@ from sqlalchemy import Connection
 from astrid_training.database import query
 from astrid_training.digests import digest_value
 from astrid_training.errors import FitsRefusedError, MissingObjectError
-from astrid_training.fits import check_fits
+from astrid_training.files import write_atomically
+from astrid_training.fits import MAX_FILE_BYTES, check_fits
+from astrid_training.fits_guard import GUARD_VERSION, refusal
 from astrid_training.plan import ROLES
-from astrid_training.records import Downloaded, Reject, SourceFile
-from astrid_training.store import Sources
+from astrid_training.records import Downloaded, RefusedFile, Reject, SourceFile
+from astrid_training.store import ObjectChangedError, Sources
 
-__all__ = ["SourceCache", "fetch_sources", "quarantine"]
+__all__ = ["PASSING", "SourceCache", "fetch_sources", "quarantine"]
 
 STEP = "download_fits"
 FETCHES_AT_ONCE = 8  # the object store's client saturates here
+PASSING = frozenset({"changed", "missing_object"})
+"""Reasons that lie in the store and not in the file: it may be had the next time."""
 
 
 class SourceCache:
@@ -40,23 +43,35 @@ class SourceCache:
 
         Raises:
             MissingObjectError: if it has gone since it was looked up.
-            FitsRefusedError: if it is not the file that was looked up, or not a sound FITS file.
+            ObjectChangedError: if it is not the file that was looked up.
+            FitsRefusedError: if it is not a sound FITS file.
+            OSError: if this machine cannot read or write it now.
         """
+        if file.size > MAX_FILE_BYTES:  # known before a byte is fetched
+            raise refusal("too_large", f"{file.size} bytes, over {MAX_FILE_BYTES}")
         path = self.path(file)
-        if not path.is_file():
+        if self._sources.local_path(file.path) is not None:
+            self._check_in_place(file)
+        elif not path.is_file() or path.stat().st_size != file.size:
             self._download(file, path)
-        data = path.read_bytes()
-        if len(data) != file.size:
-            raise FitsRefusedError("changed", f"{len(data)} bytes, {file.size} were announced")
         check_fits(path)
-        return SourceFile(file.path, file.etag, file.size, sha256(data).hexdigest())
+        with path.open("rb") as stream:
+            digest = file_digest(stream, "sha256").hexdigest()
+        return SourceFile(file.path, file.etag, file.size, digest)
+
+    def _check_in_place(self, file: SourceFile) -> None:
+        found = self._sources.head(file.path)
+        if found is None:
+            raise MissingObjectError(f"no file {file.path}; restore it there")
+        if (found.size, found.etag) != (file.size, file.etag):
+            raise ObjectChangedError(f"{file.path} changed since it was looked up; collect again")
 
     def _download(self, file: SourceFile, path: Path) -> None:
-        data = self._sources.get(file.path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=path.parent, delete=False) as partial:
-            partial.write(data)
-        Path(partial.name).replace(path)  # a reader sees the whole file or none
+        """Fetch the file; what lies at `path` by now is replaced."""
+        data = self._sources.get(file.path, file.etag)
+        if len(data) != file.size:
+            raise ObjectChangedError(f"{len(data)} bytes, {file.size} were announced")
+        write_atomically(path, data)
 
 
 def fetch_sources(cache: SourceCache, targets: pa.Table) -> Downloaded:
@@ -73,7 +88,7 @@ def fetch_sources(cache: SourceCache, targets: pa.Table) -> Downloaded:
                 file = SourceFile(*(row[f"{role}_{what}"] for what in ("path", "etag", "size")))
                 wanted[file].append(row["sample_key"])
     files: list[SourceFile] = []
-    refused: dict[SourceFile, tuple[str, str]] = {}
+    failed: dict[SourceFile, tuple[str, str]] = {}
     with ThreadPoolExecutor(FETCHES_AT_ONCE) as pool:
         for file, outcome in zip(
             wanted, pool.map(lambda f: _outcome(cache, f), wanted), strict=True
@@ -81,14 +96,22 @@ def fetch_sources(cache: SourceCache, targets: pa.Table) -> Downloaded:
             if isinstance(outcome, SourceFile):
                 files.append(outcome)
             else:
-                refused[file] = outcome
+                failed[file] = outcome
     rejects = {
         key: Reject(key, STEP, reason, f"{file.path}: {detail}")
-        for file, (reason, detail) in refused.items()
+        for file, (reason, detail) in failed.items()
         for key in wanted[file]
     }
-    ordered = sorted(files, key=lambda file: file.path)
-    return Downloaded(ordered, [rejects[key] for key in sorted(rejects)])
+    refused = [
+        RefusedFile(file.path, file.etag, reason, detail)
+        for file, (reason, detail) in failed.items()
+        if reason not in PASSING
+    ]
+    return Downloaded(
+        sorted(files, key=lambda file: file.path),
+        [rejects[key] for key in sorted(rejects)],
+        sorted(refused, key=lambda file: file.path),
+    )
 
 
 def _outcome(cache: SourceCache, file: SourceFile) -> SourceFile | tuple[str, str]:
@@ -96,30 +119,27 @@ def _outcome(cache: SourceCache, file: SourceFile) -> SourceFile | tuple[str, st
         return cache.fetch(file)
     except FitsRefusedError as error:
         return error.reason, error.detail
+    except ObjectChangedError as error:
+        return "changed", str(error)
     except MissingObjectError as error:
         return "missing_object", str(error)
 
 
-def quarantine(connection: Connection, targets: pa.Table, rejects: list[Reject]) -> None:
-    """Remember the refused files of `rejects`, so that they are not fetched again.
+def quarantine(connection: Connection, downloaded: Downloaded) -> None:
+    """Remember the refused files, so that they are not fetched again by this guard.
 
-    A missing file is not remembered: it may be restored.
+    Missing and changed files are not among them: they may be restored.
     """
-    etags = {
-        row[f"{role}_path"]: row[f"{role}_etag"] for row in targets.to_pylist() for role in ROLES
-    }
-    refused = {}
-    for reject in rejects:
-        path, _, detail = reject.detail.partition(": ")
-        if reject.reason != "missing_object" and path in etags:
-            refused[path] = (etags[path], reject.reason, detail)
-    if refused:
-        connection.execute(
-            query("quarantine_add"),
-            {
-                "uris": list(refused),
-                "etags": [etag for etag, _, _ in refused.values()],
-                "reasons": [reason for _, reason, _ in refused.values()],
-                "details": [detail for _, _, detail in refused.values()],
-            },
-        )
+    refused = downloaded.refused
+    if not refused:
+        return
+    connection.execute(
+        query("quarantine_add"),
+        {
+            "guard_version": GUARD_VERSION,
+            "uris": [file.path for file in refused],
+            "etags": [file.etag for file in refused],
+            "reasons": [file.reason for file in refused],
+            "details": [file.detail for file in refused],
+        },
+    )

@@ -114,11 +114,11 @@ def refused_content(name: str) -> Iterator[None]:
 
     try:
         yield
-    except FitsRefusedError:
+    except (FitsRefusedError, MemoryError):
         raise
     except VerifyError as error:
         raise refusal("bad_header", f"{name}: {error}") from error
-    except (OSError, TypeError, ValueError, LookupError) as error:
+    except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise refusal("unreadable", f"{name}: {error}") from error
@@ -159,9 +159,7 @@ def pick_image(hdus: Any, hdu: int | str | None, name: str) -> tuple[Any, "Heade
             and _is_flat(candidate.shape)
         ):
             return candidate, _merged(hdus[0].header, candidate.header)
-    raise refusal(
-        "no_image", f"{name} has no 2-D image {hdu if hdu is not None else 'at all'}"
-    )
+    raise refusal("no_image", f"{name} has no 2-D image {hdu if hdu is not None else 'at all'}")
 
 
 def decode_pixels(hdu: Any, name: str) -> NDArray[np.floating]:  # noqa: ANN401 - astropy has no types

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from astrid_training.database import query
 from astrid_training.digests import digest_many, digest_value
+from astrid_training.fits_guard import GUARD_VERSION
 from astrid_training.packs import pack_key, put_table, read_table
 from astrid_training.records import BatchRef, Plan, Reject, Selection
 from astrid_training.store import ObjectInfo, Sources, Store, UnusablePathError
@@ -137,7 +138,11 @@ def _quarantined(connection: Connection, found: dict[str, Found]) -> dict[str, R
     there = [(path, info.etag) for path, info in found.items() if isinstance(info, ObjectInfo)]
     rows = connection.execute(
         query("quarantine_find"),
-        {"uris": [path for path, _ in there], "etags": [etag for _, etag in there]},
+        {
+            "guard_version": GUARD_VERSION,
+            "uris": [path for path, _ in there],
+            "etags": [etag for _, etag in there],
+        },
     )
     return {row.uri: (row.reason, row.detail) for row in rows}
 

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -13,6 +14,9 @@ from obstore.store import LocalStore, S3Store
 from astrid_training.digests import digest_bytes
 from astrid_training.errors import MissingObjectError, StoreCorruptError
 from astrid_training.settings import Settings
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config
 
 __all__ = [
     "Credentials",
@@ -289,12 +293,15 @@ def _open(url: str, root: Path | None, credentials: Credentials) -> LocalStore |
     if parts.scheme != "s3" or not parts.netloc:
         raise ValueError(f"store {url!r} is no file:///folder or s3://bucket; set ASTRID_STORE_URL")
     endpoint = credentials.endpoint_url
+    config: S3Config = {"region": credentials.region}
+    if endpoint:
+        config["endpoint"] = endpoint
+    if credentials.access_key_id and credentials.secret_access_key:
+        config["access_key_id"] = credentials.access_key_id
+        config["secret_access_key"] = credentials.secret_access_key
     return S3Store(
         parts.netloc,
         prefix=parts.path.strip("/") or None,
-        region=credentials.region,
-        endpoint=endpoint,
-        access_key_id=credentials.access_key_id,
-        secret_access_key=credentials.secret_access_key,
+        config=config,
         client_options={"allow_http": bool(endpoint and endpoint.startswith("http://"))},
     )

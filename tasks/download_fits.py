@@ -3,7 +3,7 @@
 from prefect import task
 from prefect.logging import get_run_logger
 
-from astrid_training.downloads import fetch_sources, quarantine
+from astrid_training.downloads import PASSING, fetch_sources, quarantine
 from astrid_training.faults import fault_point
 from astrid_training.packs import read_table
 from astrid_training.records import Downloaded
@@ -32,9 +32,9 @@ def download_fits(targets: str) -> Downloaded:
     fault_point("download_fits", "before")
     table = read_table(places.store(), "targets", targets)
     downloaded = fetch_sources(places.source_cache(), table)
-    if downloaded.rejects:
+    if downloaded.refused:
         with places.database().begin() as connection:
-            quarantine(connection, table, downloaded.rejects)
+            quarantine(connection, downloaded)
     get_run_logger().info(
         "%d files, %d samples lost", len(downloaded.files), len(downloaded.rejects)
     )
@@ -43,6 +43,8 @@ def download_fits(targets: str) -> Downloaded:
 
 
 def files_present(downloaded: Downloaded) -> bool:
-    """Tell whether the files are still on this machine."""
+    """Tell whether the files are still on this machine, and none may be had that could not be."""
+    if any(reject.reason in PASSING for reject in downloaded.rejects):
+        return False
     cache = places.source_cache()
     return all(cache.path(file).is_file() for file in downloaded.files)

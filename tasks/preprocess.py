@@ -59,7 +59,7 @@ def preprocess(targets: str, downloaded: Downloaded, spec: PreprocessSpec) -> St
 
 
 def stamps_present(stamps: StampsRef) -> bool:
-    """Tell whether the packs are still in the store."""
+    """Tell whether the packs and their measurements are still in the store."""
     store = places.store()
     if store.head(f"stamps/{stamps.stamps}.parquet") is None:
         return False
@@ -69,4 +69,5 @@ def stamps_present(stamps: StampsRef) -> bool:
         for kind, column in (("images", "image_pack"), ("flags", "flag_pack"))
         for digest in set(rows[column].to_pylist())
     }
-    return all(store.head(key) is not None for key in packs)
+    tables = {f"measures/{digest}.parquet" for digest in set(rows["measure_table"].to_pylist())}
+    return all(store.head(key) is not None for key in packs | tables)

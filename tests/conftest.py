@@ -228,7 +228,7 @@ def collect(sky: Sky) -> Collect:
                 files = downloads.fetch_sources(cache, targets)
                 stamps = build.build_stamps(store, cache, batch.targets, files, processor)
                 with sky.engine.begin() as connection:
-                    downloads.quarantine(connection, targets, files.rejects)
+                    downloads.quarantine(connection, files)
                     build.register_stamps(
                         connection, store, batch.targets, stamps, processor.fingerprint
                     )

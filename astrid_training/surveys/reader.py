@@ -23,8 +23,17 @@ __all__ = ["read_frame"]
 SENTINELS = {-99.0, -999.0, -9999.0}
 NO_TEXT = {"", "null", "none", "nan"}
 DAY_S = 86400.0
-WCS_ERRORS = (ValueError, KeyError, AssertionError, TypeError, AttributeError)
-"""From keywords that make no WCS, or are of the wrong type; wcslib's own are ValueErrors."""
+WCS_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,  # "NAXES was not set" and the like: no lack of memory
+    RuntimeError,
+    TypeError,
+    ValueError,  # wcslib's own among them
+)
+"""From keywords that make no WCS, or are of the wrong type."""
 MOST_ARCSEC_A_PIXEL = 600.0  # a header without a scale means one degree to wcslib
 
 _log = logging.getLogger(__name__)

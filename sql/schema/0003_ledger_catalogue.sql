@@ -51,15 +51,16 @@ CREATE TABLE training_rejects (
     PRIMARY KEY (dataset_id, sample_key)
 );
 
--- Source files that were refused; they are not fetched again while they are the same file.
+-- Source files that were refused; they are not fetched again while file and guard are the same.
 CREATE TABLE training_quarantine (
     uri varchar(1000) NOT NULL,
     etag varchar(255) NOT NULL,
+    guard_version integer NOT NULL,
     reason varchar(64) NOT NULL,
     detail text NOT NULL,
     first_seen timestamptz NOT NULL DEFAULT now(),
     last_seen timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (uri, etag)
+    PRIMARY KEY (uri, etag, guard_version)
 );
 
 -- Validation batches that closed and wait for, or went into, a dataset.

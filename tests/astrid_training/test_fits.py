@@ -1,6 +1,8 @@
 """check_fits refuses the hostile and the broken; read_image gives the file's own numbers."""
 
+import errno
 import gzip
+import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -67,6 +69,12 @@ GOOD = image_header() + bytes(2880)
         ),
         pytest.param(header(card("SIMPLE", "T"), end=False), "no_end", id="no END"),
         pytest.param(header(card("SIMPLE", "T")), "bad_header", id="no BITPIX"),
+        pytest.param(
+            image_header(-32, (7, 5), "EXPTIME = 1.2\0\0".ljust(80)), "bad_header", id="NUL"
+        ),
+        pytest.param(
+            image_header(-32, (7, 5), "COMMENT \x1b[2J".ljust(80)), "bad_header", id="escape"
+        ),
         pytest.param(image_header(axes=()), "no_image", id="no image in it"),
         pytest.param(gzip.compress(GOOD)[:-20], "bad_gzip", id="cut gzip"),
         pytest.param(gzip.compress(GOOD)[:30] + b"\xff" * 40, "bad_gzip", id="damaged gzip"),
@@ -78,6 +86,68 @@ def test_a_bad_file_is_refused_with_its_reason(tmp_path: Path, content: bytes, r
     path.write_bytes(content)
 
     assert refusal(path) == reason
+
+
+def test_what_a_hostile_header_says_reaches_nobody_unreadable(tmp_path: Path) -> None:
+    path = tmp_path / "bad.fits"
+    path.write_bytes(image_header(-32, (7, 5), "BSCALE  = \0\0\n".ljust(80)) + bytes(2880))
+
+    with pytest.raises(FitsRefusedError) as caught:
+        check_fits(path)
+    assert caught.value.detail.isprintable()
+    assert fits_guard.refusal("x", "a\0b\n c\ud800").detail == "a b c"
+
+
+def test_what_lies_beyond_the_end_of_a_header_is_not_judged(tmp_path: Path) -> None:
+    path = tmp_path / "ok.fits"
+    path.write_bytes((image_header().rstrip() + b" " * 77).ljust(2880, b"\0") + bytes(2880))
+
+    check_fits(path)
+
+
+def test_the_scaling_of_compressed_images_is_checked(tmp_path: Path) -> None:
+    hdu = fits.CompImageHDU(NAMED.astype(np.int16))
+    hdu.header["OTHER"] = "none"
+    path = write(tmp_path / "rice.fits", fits.PrimaryHDU(), hdu)
+    path.write_bytes(path.read_bytes().replace(b"OTHER   =", b"BSCALE  ="))
+
+    assert refusal(path) == "bad_scaling"
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ENOMEM])
+def test_a_failing_machine_is_no_fault_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def fail(*_args: object, **_kwargs: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    path = write(tmp_path / "fine.fits", fits.PrimaryHDU(NAMED))
+    monkeypatch.setattr(fits, "open", fail)
+
+    with pytest.raises(OSError, match=os.strerror(number)):
+        read_image(path)
+
+
+def test_a_file_without_fits_structure_is_refused_by_astropy_too(tmp_path: Path) -> None:
+    path = tmp_path / "text.fits"
+    path.write_bytes(b"no FITS at all".ljust(2880))
+
+    with pytest.raises(FitsRefusedError, match="unreadable"):
+        read_image(path)
+
+
+def test_damaged_tiles_are_refused(tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).integers(0, 9999, (64, 64), np.int16)
+    path = write(tmp_path / "rice.fits", fits.PrimaryHDU(), fits.CompImageHDU(noise))
+    with fits.open(path, disable_image_compression=True) as hdus:
+        table = hdus[1].header["NAXIS1"] * hdus[1].header["NAXIS2"]
+        tiles = hdus[1].fileinfo()["datLoc"] + table
+    content = path.read_bytes()
+    path.write_bytes(content[:tiles] + b"\xff" * (len(content) - tiles))
+    check_fits(path)
+
+    with pytest.raises(FitsRefusedError, match="unreadable"):
+        read_image(path)
 
 
 def test_a_complete_file_without_padding_is_accepted(tmp_path: Path) -> None:

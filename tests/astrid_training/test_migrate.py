@@ -1,5 +1,9 @@
 """Migrations run once each, on an empty database, on AstrID's, and on one with training rows."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
@@ -77,3 +81,44 @@ def test_an_unreachable_database_is_named_with_its_cure() -> None:
         migrate(nowhere)
 
     assert "secret" not in str(caught.value)
+
+
+def test_migrators_that_start_at_once_on_an_empty_database_all_succeed(databases: Any) -> None:
+    for _ in range(3):
+        empty = databases.make()
+        engines = [create_engine(empty.url) for _ in range(4)]
+        start = Barrier(len(engines))
+
+        def run(engine: Engine, start: Barrier = start) -> list[tuple[str, str]]:
+            engine.connect().close()
+            start.wait(timeout=30)
+            return migrate(engine)
+
+        try:
+            with ThreadPoolExecutor(len(engines)) as pool:
+                outcomes = list(pool.map(run, engines))
+        finally:
+            for engine in engines:
+                engine.dispose()
+            databases.drop(empty)
+        each = zip(*([outcome for _, outcome in one] for one in outcomes), strict=True)
+        assert all(sorted(of_step) == ["applied", *["present"] * 3] for of_step in each)
+
+
+def test_a_database_of_a_newer_version_is_refused_and_left_alone(database: Engine) -> None:
+    with database.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO training_migrations (number, name, digest, outcome) "
+                "VALUES (9999, '9999_future', repeat('a', 64), 'applied')"
+            )
+        )
+        connection.execute(text("DELETE FROM training_migrations WHERE number = 1"))
+
+    with pytest.raises(MigrationError, match=r"9999_future; install the version") as caught:
+        migrate(database)
+
+    assert "newer" in str(caught.value)
+    with database.connect() as connection:
+        first = text("SELECT count(*) FROM training_migrations WHERE number = 1")
+        assert connection.execute(first).scalar_one() == 0

@@ -7,8 +7,15 @@ import pyarrow as pa
 import pytest
 
 from astrid_training.errors import MissingObjectError, StoreCorruptError
+from astrid_training.files import write_atomically
 from astrid_training.packs import PackCache, pack_key, put_array, put_table, read_table
-from astrid_training.store import Credentials, Sources, Store
+from astrid_training.store import (
+    Credentials,
+    ObjectChangedError,
+    Sources,
+    Store,
+    UnusablePathError,
+)
 
 
 @pytest.fixture
@@ -85,10 +92,73 @@ def test_each_form_of_a_path_leads_to_the_file(store: Store, tmp_path: Path, for
     assert sources.local_path(path) == tmp_path / "store/raw/a b.fits"
 
 
-@pytest.mark.parametrize("path", ["raw/../../etc/passwd", "https://example.org/x.fits"])
-def test_a_path_that_leads_elsewhere_is_refused(store: Store, path: str) -> None:
-    with pytest.raises(ValueError, match="path"):
-        Sources(store).get(path)
+@pytest.mark.parametrize("form", ["{key}", "{path}", "{uri}"])
+@pytest.mark.parametrize("name", ["a#1.fits", "a?b=c.fits", "a%20b.fits", "é:1.fits"])
+def test_each_character_of_a_path_counts(
+    store: Store, tmp_path: Path, form: str, name: str
+) -> None:
+    store.put(f"raw/{name}", b"pixels")
+    lies = tmp_path / "store/raw" / name
+    path = form.format(key=f"raw/{name}", path=lies, uri=lies.as_uri())
+
+    assert Sources(store).get(path) == b"pixels"
+    assert Sources(store).local_path(path) == lies
+
+
+@pytest.mark.parametrize("scheme", ["s3", "r2", "S3"])
+def test_a_key_of_another_bucket_is_taken_as_it_is(store: Store, scheme: str) -> None:
+    found, key = Sources(store).locate(f"{scheme}://bucket/raw/a%20b#1?.fits")
+
+    assert (found.url, key) == ("s3://bucket", "raw/a%20b#1?.fits")
+
+
+@pytest.mark.parametrize(
+    ("path", "cause"),
+    [
+        ("", "empty part"),
+        ("raw//x.fits", "empty part"),
+        ("raw/", "empty part"),
+        ("./x.fits", "empty part"),
+        ("s3://bucket", "empty part"),
+        ("s3:///key", "leads to no store"),
+        ("s3:key", "leads to no store"),
+        ("gs://bucket/x.fits", "leads to no store"),
+        ("obs:1.fits", "leads to no store"),
+        ("file://host/x.fits", "leads to no store"),
+        ("https://example.org/x.fits", "only read from object stores"),
+        ("raw/../../etc/passwd", "climbs out"),
+        ("file:///tmp/%2E%2E/etc/passwd", "climbs out"),
+        ("raw/x\n.fits", "control characters"),
+        ("file:///tmp/%00", "control characters"),
+    ],
+)
+def test_a_path_that_names_no_object_is_refused(store: Store, path: str, cause: str) -> None:
+    with pytest.raises(UnusablePathError, match=cause):
+        Sources(store).head(path)
+
+
+def test_only_the_object_that_was_looked_up_is_read(store: Store) -> None:
+    store.put("a", b"one")
+    found = store.head("a")
+    assert found is not None
+    assert store.get("a", found.etag) == b"one"
+
+    store.put("a", b"two")
+
+    with pytest.raises(ObjectChangedError, match="collect again"):
+        store.get("a", found.etag)
+    assert store.get("a", "") == b"two"
+
+
+def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+
+    with pytest.raises(IsADirectoryError):
+        write_atomically(tmp_path / "taken", b"content")
+    write_atomically(tmp_path / "deep/new", b"content")
+
+    assert {path.name for path in tmp_path.rglob("*")} == {"taken", "deep", "new"}
+    assert (tmp_path / "deep/new").read_bytes() == b"content"
 
 
 def test_a_pack_is_mapped_read_only(store: Store, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Scheduled
 
 from astrid_training.params import TrainingDataCollectionParams
-from astrid_training.settings import Settings, resolve
+from astrid_training.settings import InvalidSettingError, Settings, resolve
 from blocks import places
 from deployments.automations import collect_when_a_batch_closes, keep_automation
 from deployments.bootstrap import BootstrapError, BootstrapReport, bootstrap, prefect_file
@@ -82,6 +82,7 @@ def test_the_collection_runs_nightly_in_utc(collection: DeploymentResponse) -> N
     assert schedule.slug == "nightly"
     assert isinstance(schedule.schedule, CronSchedule)
     assert (schedule.schedule.cron, schedule.schedule.timezone) == ("30 3 * * *", "UTC")
+    assert schedule.parameters == {"trigger": "schedule"}
 
 
 def test_prefect_yaml_holds_no_triggers_since_deploying_would_make_them_anew() -> None:
@@ -138,7 +139,8 @@ def test_bootstrap_again_doubles_nothing_and_keeps_what_the_operator_did(
         again = bootstrap(stack.settings)
 
         assert census(client) == before
-        assert not client.read_deployment(collection.id).schedules[0].active
+        (kept_schedule,) = client.read_deployment(collection.id).schedules
+        assert (kept_schedule.active, kept_schedule.parameters) == (False, schedule.parameters)
         assert client.read_deployment(collection.id).parameters == {"max_samples": 7}
         assert client.read_deployment(train.id).paused
         (kept,) = again.automations
@@ -303,6 +305,17 @@ def test_a_server_that_does_not_answer_is_named_with_the_cure(tmp_path: Path) ->
 
     with pytest.raises(ServerUnavailableError, match=r"127\.0\.0\.1:9/api .*astrid-training up"):
         bootstrap(nowhere)
+
+
+@pytest.mark.parametrize("uri", ["http://me:hidden@127.0.0.1:1", "https://hidden@mlflow.example"])
+def test_a_password_for_mlflow_is_not_written_into_a_block(stack: Any, uri: str) -> None:
+    given = resolve(stack.home, mlflow_tracking_uri=uri)
+
+    with pytest.raises(InvalidSettingError, match="MLFLOW_TRACKING_PASSWORD") as caught:
+        bootstrap(given)
+
+    assert "hidden" not in str(caught.value)
+    assert "hidden" not in repr(given)
 
 
 def test_an_event_that_the_server_does_not_take_is_an_error() -> None:

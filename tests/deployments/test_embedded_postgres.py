@@ -78,6 +78,16 @@ def test_a_killed_server_starts_again_though_its_pid_is_now_another_process(serv
     os.kill(other.pid, signal.SIGKILL)
 
 
+def test_a_second_server_on_data_that_one_has_open_is_refused(server: Server) -> None:
+    pid_file = server.cluster.data / "postmaster.pid"
+
+    with pytest.raises(StackError, match=f"process {server.record.pid} is a PostgreSQL server"):
+        postgres.start(server.cluster, free_port(None), {}, server.log)
+
+    assert pid_file.read_text().startswith(f"{server.record.pid}\n")
+    assert server.run("SELECT 1") == [(1,)]
+
+
 def test_names_sort_alike_on_every_machine(server: Server) -> None:
     names = "(VALUES ('b'), ('A'), ('ä'), ('a'), ('B'))"
 

@@ -53,6 +53,12 @@ def test_a_second_run_adds_no_row_and_stores_the_same_bytes(
         assert found.count == count
 
 
+def test_a_simulated_survey_is_not_active(database: Engine, tmp_path: Path) -> None:
+    _run(database, PLAN, Files(), tmp_path / "truth.jsonl")
+
+    assert _rows(database, "SELECT name, is_active FROM surveys") == [("sim_ztf", False)]
+
+
 def test_a_larger_plan_adds_only_its_new_fields(database: Engine, tmp_path: Path) -> None:
     small = _run(database, PLAN, Files(), tmp_path / "truth.jsonl")
     large = _run(database, replace(PLAN, fields=3), Files(), tmp_path / "truth.jsonl")

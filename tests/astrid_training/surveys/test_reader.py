@@ -7,6 +7,7 @@ import pytest
 from astropy.io import fits
 from numpy.testing import assert_allclose, assert_array_equal
 
+from astrid_training.errors import FitsRefusedError
 from astrid_training.surveys import FrameMeta, SurveyProfile, profile_for, read_frame
 
 ROWS, COLUMNS = np.indices((50, 70))
@@ -124,6 +125,38 @@ def test_a_wcs_that_does_not_work_is_none(
     tmp_path: Path, profile: SurveyProfile, broken: dict[str, object]
 ) -> None:
     assert read_frame(write(tmp_path, SKY | broken), profile, "science").wcs is None
+
+
+def damage(path: Path, keyword: str, card: str) -> Path:
+    content = path.read_bytes()
+    at = content.index(keyword.ljust(8).encode() + b"=")
+    path.write_bytes(content[:at] + card.ljust(80).encode() + content[at + 80 :])
+    return path
+
+
+@pytest.mark.parametrize("card", ["CTYPE1  = 3", "CTYPE1  = T", "A_ORDER = 'x'", "CRPIX1  = 1E999"])
+def test_keywords_of_the_wrong_type_make_no_wcs(
+    tmp_path: Path, profile: SurveyProfile, card: str
+) -> None:
+    keyword = "CTYPE1" if card.startswith("C") else "GAIN"
+    path = damage(write(tmp_path, SKY | PHOTOMETRY), keyword, card)
+
+    read_frame(path, profile, "science")  # with or without sky, the frame is there
+
+
+@pytest.mark.parametrize("keyword", ["CTYPE1", "EXPTIME", "FILTER", "MJD-OBS", "SEEING"])
+@pytest.mark.parametrize("value", ["1.2\0\0", "'abc", "1.2.3abc"])
+def test_a_card_that_cannot_be_parsed_costs_no_more_than_its_file(
+    tmp_path: Path, profile: SurveyProfile, keyword: str, value: str
+) -> None:
+    sky = SKY if keyword == "CTYPE1" else {}
+    path = write(tmp_path, sky | PHOTOMETRY)
+    damage(path, keyword, f"{keyword:<8}= {value}")
+
+    with pytest.raises(FitsRefusedError) as caught:
+        read_frame(path, profile, "science")
+    assert caught.value.reason == "bad_header"
+    assert caught.value.detail.isprintable()
 
 
 def test_sentinels_and_infinities_are_missing(tmp_path: Path, profile: SurveyProfile) -> None:
