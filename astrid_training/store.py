@@ -30,6 +30,8 @@ __all__ = [
 ]
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?")
+LONGEST_NAME = 255  # bytes, of a file's name on every common file system
+UNFINISHED = re.compile(r"#\d+$")  # how the directory store names what it is still writing
 
 
 class StoreUnavailableError(ConnectionError):
@@ -267,6 +269,11 @@ def _check_key(path: str, key: str) -> None:
     if any(unicodedata.category(character) == "Cc" for character in key):
         raise UnusablePathError(
             f"path {path!r} holds control characters; correct it in the database"
+        )
+    if any(len(part.encode()) > LONGEST_NAME for part in segments) or UNFINISHED.search(key):
+        raise UnusablePathError(
+            f"path {path[:80]!r} has a part of over {LONGEST_NAME} bytes or ends in # and digits, "
+            "which no folder can hold for us; store the file under another name"
         )
 
 

@@ -25,6 +25,7 @@ __all__ = ["preprocess", "stamps_present"]
             "astrid_training.cosmic_rays",
             "astrid_training.exposures",
             "astrid_training.fits",
+            "astrid_training.fits_guard",
             "astrid_training.measure",
             "astrid_training.positions",
             "astrid_training.processor",

@@ -130,6 +130,8 @@ def test_a_key_of_another_bucket_is_taken_as_it_is(store: Store, scheme: str) ->
         ("file:///tmp/%2E%2E/etc/passwd", "climbs out"),
         ("raw/x\n.fits", "control characters"),
         ("file:///tmp/%00", "control characters"),
+        ("raw/" + "x" * 256, "over 255 bytes"),
+        ("raw/x.fits#12", "ends in # and digits"),
     ],
 )
 def test_a_path_that_names_no_object_is_refused(store: Store, path: str, cause: str) -> None:
