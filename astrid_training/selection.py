@@ -112,11 +112,16 @@ def select_subjects(
 
 def _known_surveys(connection: Connection, wanted: Sequence[str] | None) -> list[str]:
     known = {row.name: row.is_active for row in connection.execute(query("survey_names"))}
+    there = ", ".join(sorted(known)) or "none at all"
     if wanted is None:
-        return [name for name, is_active in known.items() if is_active]
+        active = [name for name, is_active in known.items() if is_active]
+        if not active:
+            raise CollectionRefusedError(
+                f"no survey is active; name some in survey_ids: the surveys table has {there}"
+            )
+        return active
     unknown = sorted(set(wanted) - set(known))
     if unknown:
-        there = ", ".join(sorted(known)) or "none at all"
         raise CollectionRefusedError(
             f"no survey named {', '.join(unknown)}; the surveys table has {there}"
         )

@@ -346,6 +346,7 @@ def test_a_bad_file_costs_its_own_samples_and_says_why(
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
+        ({"survey_ids": None}, "no survey is active; name some in survey_ids"),
         ({"survey_ids": ["hubble"]}, "no survey named hubble; the surveys table has sim_ztf"),
         ({"anomaly_types": ["blob"]}, "no anomaly type named blob; use some of agn"),
     ],

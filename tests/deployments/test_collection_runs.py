@@ -360,7 +360,7 @@ def test_the_command_line_collects_and_tells_all_as_json(ready: Any) -> None:
         (["--max-samples", "many"], {}, 2, "max_samples"),
         (["--split", '{"train": 0.5, "val": 0.1, "test": 0.1}'], {}, 2, "sum to 1"),
         (["--split", "{"], {}, 2, "split"),
-        (["--bands", "none"], {}, 1, "no sample in train"),
+        (["--survey-ids", "sim_small", "--bands", "none"], {}, 1, "no sample in train"),
         (
             [],
             {"ASTRID_DATABASE_URL": "postgresql://nobody:x@127.0.0.1:1/none"},
