@@ -14,7 +14,7 @@ install: .venv/installed ## Make .venv and install the locked versions.
 # The stamp holds the place of the checkout: an environment that was moved is made anew.
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python >= 3.11 is needed; set PYTHON=python3.12 or the like'; exit 1; }
-	@echo 'installing the locked versions into .venv (about 2.5 GB, some minutes the first time)'
+	@echo 'installing the locked versions into .venv (about 2.2 GB, some minutes the first time)'
 	@$(PYTHON) -m venv --clear .venv
 	@set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]' 2>&1 \
 	  | tee .venv/install.log | { grep --line-buffered -E '^(Collecting|Installing|Successfully|ERROR)' || true; } \

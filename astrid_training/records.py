@@ -54,7 +54,7 @@ class Selection:
     """What fetch_validated_detections found: a table in the store, one row a subject."""
 
     digest: str
-    """The object is `selections/<digest>.parquet`; its columns are in `labels.SELECTION`."""
+    """The object is `selections/<digest>.parquet`; its columns are in `selection.SELECTION`."""
     as_of: datetime
     selected: int
     """Subjects that people reviewed; kept ones and drops together."""

@@ -33,7 +33,7 @@ def plan_batches(selection: Selection, params: TrainingDataCollectionParams) -> 
             params.batch_samples,
         )
     get_run_logger().info(
-        "%d batches; %d of %d stamps are built already; %d subjects have no usable files",
+        "%d batches; %d of %d stamps are built already; %d subjects cannot have one",
         len(planned.batches),
         planned.reused_samples,
         selection.kept,
