@@ -187,6 +187,7 @@ def _dataset(row: Row[Any]) -> TrainingDataset:
         splits=row.splits,
         classes=row.classes,
         funnel=[FunnelRow(**entry) for entry in row.funnel],
+        format_version=row.format_version,
         collection_params=row.collection_params,
         preprocess_spec=row.preprocess_spec,
         spec_fingerprint=row.spec_fingerprint,

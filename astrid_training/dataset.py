@@ -19,7 +19,7 @@ from torch.utils.data._utils.collate import default_collate_fn_map
 from astrid_training.catalogue import get_dataset
 from astrid_training.database import open_database
 from astrid_training.errors import StoreCorruptError
-from astrid_training.packs import PackCache, pack_key
+from astrid_training.packs import FORMAT_VERSION, PackCache, pack_key
 from astrid_training.params import Channel, PreprocessSpec
 from astrid_training.processor import check_parity, fingerprint
 from astrid_training.records import TrainingDataset
@@ -264,6 +264,11 @@ def splits_from(
         cache_dir: where packs of a remote store are kept on this machine.
         channels: the images an item has, in this order.
     """
+    if record.format_version > FORMAT_VERSION:
+        raise StoreCorruptError(
+            f"dataset {record.name} has format {record.format_version}, this version reads up to "
+            f"{FORMAT_VERSION}; load it with the version of this package that collected it"
+        )
     check_parity(record.spec_fingerprint, fingerprint(PreprocessSpec(**record.preprocess_spec)))
     samples = read_samples(store, record.samples_key)
     packs = PackCache(store, cache_dir)

@@ -225,6 +225,8 @@ class TrainingDataset:
     splits: dict[str, int]
     classes: dict[str, int]
     funnel: list[FunnelRow]
+    format_version: int
+    """Of its packs and tables; readers refuse a newer one than they know."""
     collection_params: dict[str, Any]
     preprocess_spec: dict[str, Any]
     spec_fingerprint: str

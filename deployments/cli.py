@@ -7,7 +7,7 @@ import typer
 
 from astrid_training.urls import mask_url
 from deployments.collect_command import collect
-from deployments.console import FAILED, Json, print_json, ready, reported, say
+from deployments.console import FAILED, Json, print_json, ready, reported, say, say_document
 from deployments.demo import demo
 from deployments.looks import datasets, quality, report, show
 
@@ -185,6 +185,7 @@ def train(
 
         outcome = train_and_wait(settings, dataset, steps)
         check_completed(settings, outcome)
+    say_document(outcome)
     if as_json:
         print_json(outcome)
 

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -68,6 +69,9 @@ def collect_and_wait(
     return outcome
 
 
+CLASS_NAME = re.compile(r"^\w+(Error|Exception): ")  # Prefect puts it before the sentence
+
+
 class CollectionFailedError(RuntimeError):
     """A collection ended without a dataset.
 
@@ -76,7 +80,8 @@ class CollectionFailedError(RuntimeError):
     """
 
     def __init__(self, message: str, flow_run_id: str) -> None:
-        super().__init__(message.removeprefix("Flow run encountered an exception: "))
+        told = message.removeprefix("Flow run encountered an exception: ")
+        super().__init__(CLASS_NAME.sub("", told, count=1))
         self.flow_run_id = flow_run_id
 
 

@@ -7,11 +7,22 @@ from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn
 
 import typer
+import yaml
 from rich.console import Console
 
 from astrid_training.settings import Settings, SettingsError, apply_environment, resolve
 
-__all__ = ["FAILED", "USAGE", "Json", "fail", "print_json", "ready", "reported", "say"]
+__all__ = [
+    "FAILED",
+    "USAGE",
+    "Json",
+    "fail",
+    "print_json",
+    "ready",
+    "reported",
+    "say",
+    "say_document",
+]
 
 FAILED, USAGE = 1, 2
 """Exit codes: refused or failed with a reason; asked for in a way that makes no sense."""
@@ -26,6 +37,12 @@ _people = Console(stderr=True, highlight=False, soft_wrap=True)
 def say(line: str) -> None:
     """Tell people something: on stderr, so that stdout stays for machines."""
     _people.print(line, markup=False)
+
+
+def say_document(document: object) -> None:
+    """Tell people what a document holds, as indented lines."""
+    plain = json.loads(json.dumps(document, default=str))
+    say(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100).rstrip())
 
 
 def print_json(document: object) -> None:

@@ -10,7 +10,7 @@ from astrid_training.catalogue import TrainingDatasetManager, training_runs
 from astrid_training.database import open_database
 from astrid_training.records import TrainingDataset
 from astrid_training.store import open_store
-from deployments.console import Json, print_json, ready, reported, say
+from deployments.console import Json, print_json, ready, reported, say, say_document
 
 __all__ = ["datasets", "quality", "report", "show"]
 
@@ -55,10 +55,10 @@ def show(dataset: Dataset, *, as_json: Json = False) -> None:
     if as_json:
         print_json({**asdict(found), "trainings": trainings})
         return
-    for name, value in asdict(found).items():
-        say(f"{name:<18}{value}")
-    for run in trainings:
-        say(f"training {run['id']}: {run['status']} {run['performance_metrics'] or ''}")
+    known = asdict(found)
+    known["funnel"] = {f"{row.step}: {row.reason}": row.count for row in found.funnel}
+    del known["quality_report"]  # `quality` tells it
+    say_document({**known, "trainings": trainings})
 
 
 def quality(dataset: Dataset, *, as_json: Json = False) -> None:
@@ -70,8 +70,7 @@ def quality(dataset: Dataset, *, as_json: Json = False) -> None:
     if as_json:
         print_json(found)
         return
-    for name, value in found.items():
-        say(f"{name:<24}{value}")
+    say_document(found)
 
 
 def report(

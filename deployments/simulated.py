@@ -44,7 +44,9 @@ def simulate_sky(
         report = simulate(plan, connection, put, truth, progress)
         connection.execute(query("simulate_analyze"))
     done.touch()
-    say(f"{report.reviewed} reviewed subjects in {report.files} files; truth in {truth}")
+    reviewed = ", ".join(f"{name} {count}" for name, count in report.reviewed.items())
+    say(f"{sum(report.reviewed.values())} reviewed subjects ({reviewed})")
+    say(f"{report.files} files, {report.bytes / 1e6:.0f} MB; the truth is in {truth}")
     return asdict(report) | {"truth_path": str(truth)}
 
 

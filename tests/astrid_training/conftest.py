@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from astrid_training.digests import sample_key
-from astrid_training.packs import put_array, put_table
+from astrid_training.packs import FORMAT_VERSION, put_array, put_table
 from astrid_training.params import PreprocessSpec, TrainingDataCollectionParams
 from astrid_training.processor import fingerprint
 from astrid_training.records import FunnelRow, TrainingDataset
@@ -170,6 +170,7 @@ def _record(samples: pa.Table, key: str, spec: PreprocessSpec) -> TrainingDatase
         splits=counts["split"],
         classes=counts["anomaly_type"],
         funnel=funnel,
+        format_version=FORMAT_VERSION,
         collection_params=params.model_dump(mode="json"),
         preprocess_spec=spec.model_dump(mode="json"),
         spec_fingerprint=fingerprint(spec),

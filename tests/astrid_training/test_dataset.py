@@ -261,3 +261,10 @@ def test_a_load_imports_neither_prefect_nor_mlflow(published: Any, tmp_path: Pat
 
 def test_sample_unpacks_in_the_documented_order() -> None:
     assert Sample._fields == ("image", "mask", "label", "weight", "key")
+
+
+def test_a_dataset_of_a_newer_format_is_refused(published: Any, tmp_path: Path) -> None:
+    newer = dataclasses.replace(published.record, format_version=published.record.format_version + 1)
+
+    with pytest.raises(StoreCorruptError, match="load it with the version"):
+        splits_from(newer, published.store, tmp_path)
