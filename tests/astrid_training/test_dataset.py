@@ -264,7 +264,9 @@ def test_sample_unpacks_in_the_documented_order() -> None:
 
 
 def test_a_dataset_of_a_newer_format_is_refused(published: Any, tmp_path: Path) -> None:
-    newer = dataclasses.replace(published.record, format_version=published.record.format_version + 1)
+    newer = dataclasses.replace(
+        published.record, format_version=published.record.format_version + 1
+    )
 
     with pytest.raises(StoreCorruptError, match="load it with the version"):
         splits_from(newer, published.store, tmp_path)
