@@ -46,9 +46,9 @@ bench: install ## Measure, print, and write benchmarks/RESULTS.md.
 
 lock: ## Make constraints.txt anew: the newest versions that pyproject.toml allows.
 	rm -rf .lock-venv && $(PYTHON) -m venv .lock-venv
-	.lock-venv/bin/python -m pip install --quiet -e '.[dev]'
+	.lock-venv/bin/python -m pip install --quiet -e '.[dev]' async-timeout # what Pythons before 3.11.3 need beside
 	.lock-venv/bin/python -m pip check
-	.lock-venv/bin/python -m pip freeze --exclude-editable > constraints.txt
+	.lock-venv/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > constraints.txt # the build is pip's choice
 	rm -rf .lock-venv
 
 down: ## Stop the embedded stack.
