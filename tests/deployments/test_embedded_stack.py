@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -261,8 +262,10 @@ def test_up_recovers_from_a_starter_killed_midway_and_from_a_taken_port(home: Pa
         assert time.monotonic() < deadline
     starter.kill()
     starter.wait()
-    for process in [p for p in processes_of(home) if "mlflow" in p.cmdline()]:
-        process.kill()  # so that its port is free for someone else
+    for process in processes_of(home):
+        with suppress(psutil.NoSuchProcess):  # a helper of the start that has ended by itself
+            if "mlflow" in process.cmdline():
+                process.kill()  # so that its port is free for someone else
     with taken(before):
         found = up(home)
 
