@@ -11,6 +11,7 @@ __all__ = [
     "MissingObjectError",
     "ParityError",
     "StoreCorruptError",
+    "SurveyProfileError",
 ]
 
 
@@ -37,6 +38,15 @@ class FitsRefusedError(ValueError):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+class SurveyProfileError(ValueError):
+    """A survey's profile cannot be understood."""
+
+    def __init__(self, path: object, survey: str | None, problem: str) -> None:
+        place = f"{path}: survey {survey}" if survey else str(path)
+        super().__init__(f"{place}: {problem}; correct the file")
+        self.survey = survey
 
 
 class ParityError(ValueError):

@@ -187,7 +187,7 @@ def test_each_role_is_read_from_its_own_hdu(tmp_path: Path, profile: SurveyProfi
         for k, n in enumerate(("SCIENCE", "TEMPLATE", "DIFFERENCE"), 1)
     ]
     fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(path)
-    names = {"science": "SCIENCE", "reference": "TEMPLATE", "difference": 3}
+    names = {"science": ("SCIENCE",), "reference": ("TEMPLATE",), "difference": (3,)}
     triplet = profile.model_copy(update={"hdus": names})
 
     assert_array_equal(read_frame(path, triplet, "reference", "stamp").data, 2 * NAMED)
