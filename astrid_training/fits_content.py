@@ -55,11 +55,12 @@ def _check_sums(stream: BinaryIO, hdu: Hdu) -> None:
 
     Source: FITS standard 4.0, 4.4.2.7 and appendix J: ones' complement sums of 32-bit words.
     """
-    stated, whole = hdu.cards.get("DATASUM"), hdu.cards.get("CHECKSUM")
+    stated, whole = hdu.cards.get("DATASUM", "").strip(), hdu.cards.get("CHECKSUM", "").strip()
     if not stated and not whole:
         return
     data = _sum_words(stream, hdu.data, hdu.end)
-    if stated and stated != str(int.from_bytes(data.to_bytes(4, "little"), "big")):
+    swapped = int.from_bytes(data.to_bytes(4, "little"), "big")
+    if stated and stated != str(swapped):
         raise refusal("bad_checksum", f"{hdu.where}: the data are not those of DATASUM {stated}")
     if whole and _fold(data + _sum_words(stream, hdu.start, hdu.data)) != ALL_ONES:
         raise refusal("bad_checksum", f"{hdu.where}: the bytes are not those of CHECKSUM {whole}")

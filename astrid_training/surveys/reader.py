@@ -49,6 +49,8 @@ WCS_ERRORS = (
 )
 """From keywords that make no WCS, or are of the wrong type."""
 MOST_ARCSEC_A_PIXEL = 600.0  # a header without a scale means one degree to wcslib
+WCS_SIZES = ("WCSAXES", "A_ORDER", "B_ORDER", "AP_ORDER", "BP_ORDER")
+MOST_WCS_TERMS = 9  # the SIP convention's; arrays of the square of it are made unasked
 UNSIGNED_16 = 32768.0
 FULL_16 = 65535.0
 
@@ -93,6 +95,9 @@ def _celestial_wcs(header: "Header", shape: tuple[int, ...], hdus: Any, name: st
     from astropy.wcs import WCS  # heavy; imported only where files are read
 
     if not str(header.get("CTYPE1", "")).strip():
+        return None
+    if any((number_of(header, (keyword,)) or 0) > MOST_WCS_TERMS for keyword in WCS_SIZES):
+        _log.warning("%s: WCS not usable, pixel positions are taken instead: it is too large", name)
         return None
     try:
         wcs = WCS(header, hdus)
