@@ -37,7 +37,8 @@ __all__ = [
 
 MAX_FILE_BYTES = 1 << 30
 """A larger file is refused unread."""
-ROWS_AT_ONCE = 64
+ROWS_AT_ONCE = 8
+"""In the search for a pixel with a value."""
 
 _log = logging.getLogger(__name__)
 _recording = threading.Lock()  # Python's warning filters belong to the whole process

@@ -14,6 +14,8 @@ __all__ = ["EXACT_INTEGERS", "check_content", "has_value"]
 EXACT_INTEGERS = 1 << 53
 """Up to here each integer is a float64."""
 CHUNK = 512 * BLOCK  # 1.4 MB
+FIRST_LOOK = 16 * BLOCK
+"""Bytes at a time in the search for a pixel with a value: good images have one in the first."""
 ALL_ONES = 0xFFFFFFFF
 MISSING_ABOVE = 1e30
 PIXELS = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
@@ -22,7 +24,7 @@ PIXELS = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 def check_content(stream: BinaryIO, hdus: Sequence[Hdu], name: str) -> None:
     """Return if the data of all HDUs keep what their headers promise.
 
-    Only what must be is read: all bytes where there is a checksum (0.25 ms a MB) or where integers
+    Only what must be is read: all bytes where there is a checksum (0.2 ms a MB) or where integers
     have 64 bits, else up to the first pixel that has a value.
 
     Args:
@@ -59,19 +61,18 @@ def _check_sums(stream: BinaryIO, hdu: Hdu) -> None:
     if not stated and not whole:
         return
     data = _sum_words(stream, hdu.data, hdu.end)
-    swapped = int.from_bytes(data.to_bytes(4, "little"), "big")
-    if stated and stated != str(swapped):
+    if stated and stated != str(data):
         raise refusal("bad_checksum", f"{hdu.where}: the data are not those of DATASUM {stated}")
     if whole and _fold(data + _sum_words(stream, hdu.start, hdu.data)) != ALL_ONES:
         raise refusal("bad_checksum", f"{hdu.where}: the bytes are not those of CHECKSUM {whole}")
 
 
 def _sum_words(stream: BinaryIO, start: int, end: int) -> int:
-    """Return the ones' complement sum of little-endian words; its bytes swapped are the other's."""
+    """Return the ones' complement sum of 32-bit words."""
     total = 0
-    for chunk in _chunks(stream, start, end):
+    for chunk in _chunks(stream, start, end, CHUNK):
         padded = chunk if len(chunk) % 4 == 0 else chunk + bytes(-len(chunk) % 4)
-        total = _fold(total + int(np.frombuffer(padded, "<u4").sum(dtype=np.uint64)))
+        total = _fold(total + int(np.frombuffer(padded, ">u4").sum(dtype=np.uint64)))
     return total
 
 
@@ -82,21 +83,23 @@ def _fold(total: int) -> int:
 
 
 def _check_integers(stream: BinaryIO, hdu: Hdu) -> None:
-    for pixels in _pixels(stream, hdu):
+    for pixels in _pixels(stream, hdu, CHUNK):
         if ((pixels > EXACT_INTEGERS) | (pixels < -EXACT_INTEGERS)).any():
             raise refusal("inexact_integers", f"{hdu.where}: an integer pixel beyond 2^53")
 
 
 def _has_value(stream: BinaryIO, hdu: Hdu) -> bool:
     if hdu.bits < 0:
-        return any(has_value(pixels) for pixels in _pixels(stream, hdu))
-    return "BLANK" not in hdu.cards or any(len(pixels) > 0 for pixels in _pixels(stream, hdu))
+        return any(has_value(pixels) for pixels in _pixels(stream, hdu, FIRST_LOOK))
+    if _blank(hdu) is None:
+        return True
+    return any(len(pixels) > 0 for pixels in _pixels(stream, hdu, FIRST_LOOK))
 
 
-def _pixels(stream: BinaryIO, hdu: Hdu) -> Iterator[NDArray[Any]]:
+def _pixels(stream: BinaryIO, hdu: Hdu, step: int) -> Iterator[NDArray[Any]]:
     """Yield the pixels as stored, a chunk at a time, without those that are BLANK."""
     blank = _blank(hdu)
-    for chunk in _chunks(stream, hdu.data, hdu.data + hdu.data_bytes):
+    for chunk in _chunks(stream, hdu.data, hdu.data + hdu.data_bytes, step):
         pixels = np.frombuffer(chunk, PIXELS[hdu.bits], count=len(chunk) * 8 // abs(hdu.bits))
         yield pixels if blank is None else pixels[pixels != blank]
 
@@ -108,10 +111,10 @@ def _blank(hdu: Hdu) -> int | None:
         return None
 
 
-def _chunks(stream: BinaryIO, start: int, end: int) -> Iterator[bytes]:
+def _chunks(stream: BinaryIO, start: int, end: int, step: int) -> Iterator[bytes]:
     stream.seek(start)
-    for position in range(start, end, CHUNK):
-        chunk = stream.read(min(CHUNK, end - position))
+    for position in range(start, end, step):
+        chunk = stream.read(min(step, end - position))
         if not chunk:
             return
         yield chunk

@@ -100,7 +100,7 @@ def _derived(name: str, fields: Fields, built_in: Mapping[str, Fields], where: s
     like = fields.pop("like", None)
     if like is None:
         return fields
-    if like not in built_in:
+    if like not in list(built_in):  # a list cannot be looked up in a mapping
         raise SurveyProfileError(where, name, f"like: {like!r} is none of {sorted(built_in)}")
     return _merged(built_in[like], fields)
 

@@ -267,7 +267,7 @@ def test_quirk_7_a_chip_can_be_asked_for_by_its_number(tmp_path: Path) -> None:
 
 
 def quality(kind: type, *places: tuple[int, int, int]) -> NDArray[Any]:
-    flags = np.zeros(NAMED.shape, kind)
+    flags: NDArray[Any] = np.zeros(NAMED.shape, kind)
     for row, column, bits in places:
         flags[row, column] = bits
     return flags
