@@ -21,6 +21,7 @@ REASONS = MappingProxyType(
         "missing_object": "the database names a file that is not there; "
         "restore it or correct the path",
         "changed": "a file changed while it was read; collect again",
+        "no_processed": "no completed preprocess run with an image; run it, or set source_policy",
         "no_science": "the observation names no file of its own; ingest it again",
         # what the FITS guard refuses; each concerns one of the sample's files
         "empty": "a file has no bytes; fetch it again from the survey",

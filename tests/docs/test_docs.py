@@ -22,7 +22,7 @@ FORBIDDEN = re.compile(
 )
 REFUSALS = {"FitsRefusedError": 0, "refusal": 0, "StampRefusedError": 0, "Reject": 2}
 """Call -> which argument is the reason."""
-JUDGES = {"_label_problem", "_outcome", "_problem"}
+JUDGES = {"_label_problem", "_outcome", "_problem", "problem"}
 """Functions that return a reason, alone or first."""
 
 
