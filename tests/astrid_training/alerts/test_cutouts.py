@@ -9,9 +9,8 @@ from astropy.io import fits
 from astrid_training.alerts import AlertRefusedError
 from astrid_training.alerts.cutouts import read_cutouts, stamp_file
 from astrid_training.alerts.surveys import parse_alert
+from astrid_training.params import CHANNELS
 from astrid_training.surveys import profile_for, read_frame
-
-ROLES = ("science", "reference", "difference")
 
 
 def stored(made: Any, path: Path, record: dict[str, Any]) -> Path:
@@ -30,7 +29,7 @@ def test_pixels_come_through_as_they_were(
     record = made.ztf_record(dict.fromkeys(names, made.fits_bytes(image, packed=packed)))
     file = stored(made, tmp_path / "a.fits", record)
 
-    for role in ROLES:
+    for role in CHANNELS:
         frame = read_frame(file, profile_for("ztf", "stamp"), role, "stamp")
         assert np.array_equal(np.asarray(frame.pixels), image)
         assert frame.kind == "stamp"
@@ -92,7 +91,7 @@ def test_a_triplet_file_holds_all_three(made: Any, tmp_path: Path, names: tuple[
     path = made.write_triplet(tmp_path / "t.fits", (*names, "DIFFERENCE"))
     cutouts = read_cutouts(parse_alert(made.candidate(), triplet=path))
 
-    for seed, role in enumerate(ROLES):
+    for seed, role in enumerate(CHANNELS):
         assert np.array_equal(cutouts[role].pixels, made.pixels(seed=seed))
 
 
