@@ -24,12 +24,11 @@ __all__ = [
     "MAX_FILE_BYTES",
     "check_fits",
     "decode_pixels",
-    "find_image",
     "integers_of",
     "log_once",
     "logged_warnings",
-    "merged_header",
     "open_fits",
+    "pick_image",
     "read_image",
     "refuse_without_pixels",
     "refused_content",
@@ -65,12 +64,14 @@ def check_fits(path: Path) -> None:
         check_content(stream, check_hdus(stream, path.name), path.name)
 
 
-def read_image(path: Path, hdu: int | str | None = None) -> tuple[NDArray[np.float32], "Header"]:
+def read_image(
+    path: Path, hdu: int | str | Sequence[int | str] | None = None
+) -> tuple[NDArray[np.float32], "Header"]:
     """Return one image of a file and its header.
 
     Args:
         path: a file that `check_fits` accepts; gzip is understood.
-        hdu: 0-based number or EXTNAME of the HDU; None: the first that holds a 2-D image.
+        hdu: as `pick_image` takes it.
 
     Returns:
         (height, width) float32 in native byte order with BSCALE and BZERO applied, NaN where BLANK;
@@ -81,8 +82,7 @@ def read_image(path: Path, hdu: int | str | None = None) -> tuple[NDArray[np.flo
     """
     with open_fits(path) as hdus:
         with logged_warnings(path), refused_content(path.name):
-            chosen = find_image(hdus, () if hdu is None else (hdu,), path.name)
-            header = merged_header(hdus, chosen)
+            chosen, header = pick_image(hdus, hdu, path.name)
         pixels = decode_pixels(chosen, path.name)
         return _as_float32(pixels), header
 
@@ -151,37 +151,33 @@ def log_once(name: str, message: str) -> None:
     _log.warning("%s: %s", name, message)
 
 
-def find_image(hdus: Any, places: Sequence[int | str], name: str) -> Any:  # noqa: ANN401 - astropy has no types
-    """Return the first HDU with a 2-D image among the places, in their order.
+def pick_image(
+    hdus: Any,  # noqa: ANN401 - astropy has no types
+    hdu: int | str | Sequence[int | str] | None,
+    name: str,
+) -> tuple[Any, "Header"]:
+    """Return the HDU that holds the image, and the primary header with the HDU's own over it.
 
     Args:
         hdus: an astropy HDUList.
-        places: 0-based numbers, EXTNAMEs or `EXTNAME,EXTVER`; none: the first 2-D image there is.
+        hdu: 0-based number, EXTNAME or `EXTNAME,EXTVER`; of several, the first that holds a 2-D
+            image counts. None or none: the first 2-D image there is.
         name: of the file, for messages.
 
     Raises:
         FitsRefusedError: if there is no such image.
     """
-    flat = [(i, hdu) for i, hdu in enumerate(hdus) if hdu.is_image and _is_flat(hdu.shape)]
+    places = (hdu,) if isinstance(hdu, int | str) else hdu or ()
+    flat = [(i, one) for i, one in enumerate(hdus) if one.is_image and _is_flat(one.shape)]
+    if flat and not places:
+        return flat[0][1], _merged(hdus[0].header, flat[0][1].header)
     for place in places:
         wanted = place.upper().replace(" ", "") if isinstance(place, str) else place
-        for index, hdu in flat:
-            if wanted in (index, hdu.name, f"{hdu.name},{hdu.ver}"):
-                return hdu
-    if flat and not places:
-        return flat[0][1]
+        for index, one in flat:
+            if wanted in (index, one.name, f"{one.name},{one.ver}"):
+                return one, _merged(hdus[0].header, one.header)
     asked = " or ".join(str(place) for place in places) or "at all"
     raise refusal("no_image", f"{name} has no 2-D image {asked}")
-
-
-def merged_header(hdus: Any, hdu: Any) -> "Header":  # noqa: ANN401 - astropy has no types
-    """Return the primary header with the HDU's own keywords over it."""
-    primary, own = hdus[0].header, hdu.header
-    if primary is own:
-        return own
-    merged = primary.copy(strip=True)
-    merged.update(own)
-    return merged
 
 
 def decode_pixels(hdu: Any, name: str) -> NDArray[np.floating]:  # noqa: ANN401 - astropy has no types
@@ -259,6 +255,14 @@ def _stream(path: Path) -> Iterator[BinaryIO]:
 
 def _is_flat(shape: tuple[int, ...]) -> bool:
     return len(shape) >= 2 and min(shape) > 0 and all(side == 1 for side in shape[:-2])
+
+
+def _merged(primary: "Header", own: "Header") -> "Header":
+    if primary is own:
+        return own
+    merged = primary.copy(strip=True)
+    merged.update(own)
+    return merged
 
 
 def _as_float32(pixels: NDArray[np.floating]) -> NDArray[np.float32]:

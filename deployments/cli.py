@@ -9,6 +9,7 @@ from astrid_training.urls import mask_url
 from deployments.collect_command import collect
 from deployments.console import FAILED, Json, print_json, ready, reported, say, say_document
 from deployments.demo import demo
+from deployments.import_command import import_alerts
 from deployments.looks import datasets, quality, report, show
 
 __all__ = ["app", "main"]
@@ -163,6 +164,7 @@ def close_batch(
         print_json({"batch_id": batch_id})
 
 
+app.command("import-alerts")(import_alerts)
 app.command()(collect)
 app.command()(datasets)
 app.command()(show)

@@ -9,12 +9,11 @@ import numpy as np
 
 from astrid_training.fits import (
     decode_pixels,
-    find_image,
     integers_of,
     log_once,
     logged_warnings,
-    merged_header,
     open_fits,
+    pick_image,
     refuse_without_pixels,
     refused_content,
 )
@@ -72,8 +71,7 @@ def read_frame(path: Path, profile: SurveyProfile, role: Role, kind: Kind = "raw
     """
     with open_fits(path) as hdus:
         with logged_warnings(path), refused_content(path.name):
-            hdu = find_image(hdus, profile.hdus.get(role, ()), path.name)
-            header = merged_header(hdus, hdu)
+            hdu, header = pick_image(hdus, profile.hdus.get(role), path.name)
             wcs = _celestial_wcs(_sky_header(hdus, hdu, header), hdu.shape, hdus, path.name)
             meta = _parse_meta(header, profile, wcs, full=_full_well(hdu))
             sign = _difference_sign(header, profile, path.name) if role == "difference" else 1
