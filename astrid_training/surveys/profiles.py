@@ -49,8 +49,11 @@ def _profile(survey: str, kind: Kind, home: str | None) -> SurveyProfile:
 
 
 @cache
-def profiles(home: Path) -> Profiles:
+def profiles(home: Path | None) -> Profiles:
     """Return all profiles by survey and kind, those of the user in `home` over the built-in ones.
+
+    Args:
+        home: of the stack; None: the built-in profiles alone.
 
     Raises:
         SurveyProfileError: if a file of the user cannot be understood.
@@ -62,7 +65,7 @@ def profiles(home: Path) -> Profiles:
         built_in[name] = _derived(name, fields, built_in, "profiles.yaml")
         known[name] = _validated(name, built_in[name], "profiles.yaml")
     own: dict[str, Path] = {}
-    for path in sorted((home / FOLDER).glob("*.yaml")):
+    for path in sorted((home / FOLDER).glob("*.yaml")) if home else ():
         for name, fields in _entries(_text(path), str(path)):
             if name in own:
                 raise SurveyProfileError(path, name, f"stands in {own[name]} as well; keep one")

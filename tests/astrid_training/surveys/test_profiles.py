@@ -1,5 +1,6 @@
 """Each survey has a profile; users add and change them in YAML; an unknown one assumes nothing."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
@@ -37,8 +38,8 @@ def add(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Add:
     return write
 
 
-def test_the_built_in_surveys_are_there_for_every_kind(tmp_path: Path) -> None:
-    known = profiles(tmp_path)
+def test_the_built_in_surveys_are_there_for_every_kind() -> None:
+    known = profiles(None)
 
     assert sorted(known) == sorted(SURVEYS)
     for name, by_kind in known.items():
@@ -213,3 +214,15 @@ def test_an_empty_file_adds_nothing(add: Add) -> None:
     add("# nothing yet\n")
 
     assert sorted(profiles(training_home())) == sorted(SURVEYS)
+
+
+def test_the_profiles_of_the_docs_are_understood(add: Add) -> None:
+    page = Path(__file__).parents[3] / "docs" / "how-to" / "add-a-survey.md"
+    examples = re.findall(r"^```yaml\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    for number, example in enumerate(examples):
+        add(example, f"{number}.yaml")
+
+    assert profile_for("my_survey").hdus["reference"] == ("REF", "SCI")
+    assert profile_for("my_survey").keywords.exposure == ("EXPTIME",)
+    assert profile_for("ztf").psf_fwhm_px == 2.1
+    assert profile_for("two_faced", "processed").hdus["science"] == ()
