@@ -36,6 +36,7 @@ __all__ = [
 
 MAX_FILE_BYTES = 1 << 30
 """A larger file is refused unread."""
+DECODED_ROWS = 64
 ROWS_AT_ONCE = 8
 """In the search for a pixel with a value."""
 
@@ -201,8 +202,11 @@ def decode_pixels(hdu: Any, name: str) -> NDArray[np.floating]:  # noqa: ANN401 
     missing = raw == blank if isinstance(blank, int) else None
     if raw.dtype.itemsize == 8 and raw.dtype.kind in "iu":
         _refuse_inexact(raw, missing, name)
+    values = np.empty(raw.shape, np.float32)
     with np.errstate(over="ignore"):  # beyond float32 is inf, and inf is missing
-        values: NDArray[np.float32] = (raw.astype(np.float64) * scale + zero).astype(np.float32)
+        for first in range(0, len(raw), DECODED_ROWS):  # float64 of a whole frame may be gigabytes
+            rows = slice(first, first + DECODED_ROWS)
+            values[rows] = raw[rows].astype(np.float64) * scale + zero
     if missing is not None:
         values[missing] = np.nan
     return values

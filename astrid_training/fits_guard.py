@@ -28,6 +28,7 @@ MAX_UNPACKED_BYTES = 256 << 20
 MAX_HDUS = 16
 MAX_PIXELS = 400_000_000
 MAX_TILE_PIXELS = 1 << 26
+MAX_DECODED_BYTES = 1 << 30  # of a tile-compressed image: as much as a plain file may have
 MAX_HEADER_BLOCKS = 250  # 9,000 cards; the long headers of real surveys have 2,000
 MAX_GZIP_MEMBERS = 10_000
 BLOCK = 2880
@@ -248,8 +249,13 @@ def _check_scaling(cards: Cards, where: str) -> None:
 def _check_tiles(cards: Cards, axes: list[int], where: str) -> None:
     image = _axes(cards, "ZNAXIS", where)
     _check_shape(image, where)
-    if _integer(cards, "ZBITPIX", where) not in BITPIX:
-        raise refusal("bad_bitpix", f"{where}: ZBITPIX is {cards['ZBITPIX']}")
+    bits = _integer(cards, "ZBITPIX", where)
+    if bits not in BITPIX:
+        raise refusal("bad_bitpix", f"{where}: ZBITPIX is {bits}")
+    if math.prod(image) * abs(bits) // 8 > MAX_DECODED_BYTES:
+        raise refusal(
+            "too_many_pixels", f"{where}: sides {image} are over {MAX_DECODED_BYTES} bytes"
+        )
     row_tiles = [image[0], *(1 for _ in image[1:])] if image else []
     tile = [
         _integer(cards, f"ZTILE{axis + 1}", where, default)

@@ -57,8 +57,9 @@ def written(*hdus: Any, **options: Any) -> bytes:
     return path.read_bytes()
 
 
-def compressed(algorithm: str = "RICE_1") -> bytes:
-    return written(fits.PrimaryHDU(), fits.CompImageHDU(COUNTS, compression_type=algorithm))
+def compressed(algorithm: str = "RICE_1", kind: str = "i2") -> bytes:
+    tiles = fits.CompImageHDU(COUNTS.astype(kind), compression_type=algorithm)
+    return written(fits.PrimaryHDU(), tiles)
 
 
 def replaced(content: bytes, keyword: str, value: object) -> bytes:
@@ -229,6 +230,10 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "tile outside the heap": (lambda: with_pointer(compressed(), 100, 10**9), "bad_tiles"),
     "tile of negative length": (lambda: with_pointer(compressed(), -5, 0), "bad_tiles"),
     "tiles that do not add up": (lambda: replaced(compressed(), "ZNAXIS2", 65), "bad_tiles"),
+    "1.4 GB in tiles": (
+        lambda: replaced(replaced(compressed(kind="i4"), "ZNAXIS1", 19_000), "ZNAXIS2", 19_000),
+        "too_many_pixels",
+    ),
     "tile of 10^9 pixels": (lambda: replaced(compressed(), "ZTILE1", 10**9), "bad_tiles"),
     "tile of no pixels": (lambda: replaced(compressed(), "ZTILE1", 0), "bad_tiles"),
     "unknown compression": (lambda: replaced(compressed(), "ZCMPTYPE", "'MP3'"), "bad_tiles"),
