@@ -86,10 +86,11 @@ def with_pointer(content: bytes, length: int, offset: int, tile: bytes = b"") ->
 
 
 def summed(keyword: str) -> bytes:
-    content = written(fits.PrimaryHDU(PIXELS), checksum=True)
+    """Return a file whose sum of this name is wrong, and no other."""
+    content = written(fits.PrimaryHDU(PIXELS), checksum="datasum" if keyword == "DATASUM" else True)
     if keyword == "DATASUM":
         return replaced(content, "DATASUM", "'1234567'")
-    return content[:-2880] + b"\x01" + content[-2879:]
+    return content.replace(b"conforms", b"Conforms")
 
 
 def gzip_bomb(megabytes: int) -> bytes:

@@ -293,6 +293,34 @@ def test_quirk_7_pixels_that_the_quality_plane_condemns_are_missing(
     assert not frame.pixels.flags.owndata, "the image stays a view of its file"
 
 
+@pytest.mark.parametrize(("kind", "bit"), [(np.uint16, 1 << 15), (np.uint32, 1 << 31)])
+def test_quirk_7_the_highest_bit_of_unsigned_quality_is_a_bit_like_others(
+    tmp_path: Path, kind: type, bit: int
+) -> None:
+    flags = quality(kind, (3, 4, bit), (5, 6, bit >> 1))
+    path = write(
+        tmp_path / "a.fits", fits.PrimaryHDU(), extension("SCI", NAMED), extension("DQ", flags)
+    )
+    profile = profile_for("jwst").model_copy(update={"dq_missing": (bit,)})
+
+    missing = np.argwhere(np.isnan(read_frame(path, profile, "science").data))
+
+    assert missing.tolist() == [[3, 4]]
+
+
+def test_quirk_7_each_chip_has_the_quality_plane_of_its_number(tmp_path: Path) -> None:
+    one, two = quality(np.int16, (1, 1, 4)), quality(np.int16, (2, 2, 4))
+    path = write(
+        tmp_path / "a.fits",
+        *(fits.PrimaryHDU(), extension("SCI", NAMED), extension("DQ", one)),
+        *(extension("SCI", NAMED, 2), extension("DQ", two, 2)),
+    )
+    second = profile_for("hst").model_copy(update={"hdus": {"science": ("SCI,2",), "dq": ("DQ",)}})
+
+    assert np.argwhere(np.isnan(read(path, "hst").data)).tolist() == [[1, 1]]
+    assert np.argwhere(np.isnan(read_frame(path, second, "science").data)).tolist() == [[2, 2]]
+
+
 def test_quirk_7_rubins_mask_names_its_bits_in_its_header(tmp_path: Path) -> None:
     flags = quality(np.int32, (3, 4, 1 << 8), (5, 6, 1 << 5), (7, 8, 1))
     mask = extension("MASK", flags)
