@@ -10,8 +10,8 @@ from astropy.wcs import WCS
 from astrid_training.simulate.conditions import Conditions
 from astrid_training.simulate.headers import detector_cards, exposure_cards, wcs_cards
 from astrid_training.simulate.pixels import Floats
-from astrid_training.simulate.planes import FLAGS, Planes
 from astrid_training.simulate.plan import SkyPlan
+from astrid_training.simulate.planes import FLAGS, Planes
 from astrid_training.simulate.sky import Field
 
 __all__ = ["field_wcs", "fits_bytes", "sky_positions"]

@@ -90,9 +90,7 @@ def wcs_cards(plan: SkyPlan, field: Field, dither: tuple[int, int]) -> Cards:
     by_pc = layout.composition == "jwst"
     scale = layout.pixel_scale_arcsec / 3600
     turn = np.radians(field.rotation_deg)
-    cos, sin = (
-        round(float((1 if by_pc else scale) * v), 15) for v in (np.cos(turn), np.sin(turn))
-    )
+    cos, sin = (round(float((1 if by_pc else scale) * v), 15) for v in (np.cos(turn), np.sin(turn)))
     unit = "" if by_pc else "[deg/px]"
     steps = [("CDELT1", scale, "[deg/px]"), ("CDELT2", scale, "[deg/px]")] if by_pc else []
     matrix = "PC" if by_pc else "CD"
@@ -174,7 +172,6 @@ def _nircam_exposure(band: str, times: tuple[datetime, datetime], _read_noise: f
         ("FILTER", band, "filter"),
         ("PUPIL", "CLEAR", "pupil"),
         ("EXP_TYPE", "NRC_IMAGE", "type of exposure"),
-        ("DATE-BEG", start.strftime("%Y-%m-%dT%H:%M:%S.000"), "start"),
         ("EXPSTART", mjd(start), "[d] MJD, UTC, of the start"),
         ("EXPMID", mjd(middle), "[d] MJD, UTC, of the middle"),
         ("EXPEND", mjd(end), "[d] MJD, UTC, of the end"),
@@ -194,6 +191,10 @@ def _nircam_detector(plan: SkyPlan, conditions: Conditions, exposures: int) -> C
     calibration = NIRCAM_GAIN * layout.exposure_s / layout.gain
     return [
         ("BUNIT", layout.units, "of the pixels"),
+        *(
+            (f"DATE-{name}", time.isoformat("T", "milliseconds")[:23], "UTC")
+            for name, time in moments.items()
+        ),
         *((f"MJD-{name}", mjd(time), "[d] MJD, UTC") for name, time in moments.items()),
         *(
             (f"TDB-{name.replace('AVG', 'MID')}", mjd(time + TDB_MINUS_UTC), "[d] MJD, TDB")
@@ -202,7 +203,11 @@ def _nircam_detector(plan: SkyPlan, conditions: Conditions, exposures: int) -> C
         ("XPOSURE", seconds, "[s] effective exposure time"),
         ("TELAPSE", seconds, "[s] from start to end"),
         ("PHOTMJSR", float(f"{calibration:.7e}"), "[MJy/sr] of one count a second"),
-        ("PHOTUJA2", float(f"{calibration * MICROJANSKY_ARCSEC2:.7e}"), "[uJy/arcsec2] of the same"),
+        (
+            "PHOTUJA2",
+            float(f"{calibration * MICROJANSKY_ARCSEC2:.7e}"),
+            "[uJy/arcsec2] of the same",
+        ),
         ("PIXAR_SR", float(f"{area / ARCSEC2_A_STERADIAN:.7e}"), "[sr] area of a pixel"),
         ("PIXAR_A2", float(f"{area:.7e}"), "[arcsec2] area of a pixel"),
     ]

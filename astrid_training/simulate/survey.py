@@ -12,9 +12,8 @@ from astrid_training.simulate.artifacts import draw_artifacts
 from astrid_training.simulate.conditions import draw_epochs, draw_reference
 from astrid_training.simulate.fits_files import fits_bytes
 from astrid_training.simulate.frames import render_reference, render_science, subtract
-from astrid_training.simulate.planes import difference_planes, frame_planes
-from astrid_training.simulate.planes import difference_planes, frame_planes
 from astrid_training.simulate.plan import SkyPlan, Stream
+from astrid_training.simulate.planes import difference_planes, frame_planes
 from astrid_training.simulate.reviewers import Reviewer, draw_reviewers
 from astrid_training.simulate.rows import (
     Frame,
