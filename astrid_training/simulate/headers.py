@@ -60,8 +60,9 @@ def exposure_cards(
     ]
     seconds = layout.exposure_s * exposures
     times = (conditions.time, conditions.time + timedelta(seconds=seconds))
-    more = _acs_exposure if layout.composition == "hst" else _nircam_exposure
-    return told + more(field.band, times, layout.read_noise)
+    if layout.composition == "hst":
+        return told + _acs_exposure(field.band, times, layout.read_noise)
+    return told + _nircam_exposure(field.band, times)
 
 
 def detector_cards(plan: SkyPlan, field: Field, conditions: Conditions, exposures: int) -> Cards:
@@ -161,7 +162,7 @@ def _acs_detector(units: str, band: str, zero_point: float, exposures: int) -> C
     ]
 
 
-def _nircam_exposure(band: str, times: tuple[datetime, datetime], _read_noise: float) -> Cards:
+def _nircam_exposure(band: str, times: tuple[datetime, datetime]) -> Cards:
     start, end = times
     middle, seconds = start + (end - start) / 2, (end - start).total_seconds()
     return [
