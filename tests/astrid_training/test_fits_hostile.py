@@ -67,6 +67,11 @@ def replaced(content: bytes, keyword: str, value: object) -> bytes:
     return content[:at] + card(keyword, value).encode() + content[at + 80 :]
 
 
+def tiles(values: np.ndarray) -> bytes:
+    packed = fits.CompImageHDU(values, compression_type="GZIP_1", quantize_level=0)
+    return written(fits.PrimaryHDU(), packed)
+
+
 def number_in(content: bytes, keyword: str, start: int = 0) -> int:
     at = content.index(f"{keyword:<8}=".encode(), start)
     return int(content[at + 10 : at + 30])
@@ -207,6 +212,11 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "NaN everywhere": (lambda: floats(np.nan), "no_finite_pixels"),
     "infinity everywhere": (lambda: floats(np.inf), "no_finite_pixels"),
     "sentinels everywhere": (lambda: floats(-3.4028235e38), "no_finite_pixels"),
+    "NaN everywhere in tiles": (lambda: tiles(np.full((64, 64), np.nan)), "no_finite_pixels"),
+    "integers beyond 2^53 in tiles": (
+        lambda: tiles(np.full((64, 64), 2**53 + 1)),
+        "inexact_integers",
+    ),
     "wrong DATASUM": (lambda: summed("DATASUM"), "bad_checksum"),
     "wrong CHECKSUM": (lambda: summed("CHECKSUM"), "bad_checksum"),
     "integers beyond 2^53": (

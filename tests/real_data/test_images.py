@@ -1,10 +1,13 @@
 """Every image file of the shared survey data: what it is read as, or why it is refused."""
 
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
+from numpy.testing import assert_array_equal
 
 from astrid_training.errors import FitsRefusedError
 from astrid_training.fits import check_fits
@@ -138,6 +141,16 @@ def test_an_image_is_read_as_its_survey_means_it(name: str) -> None:
     survey, expected = READ[name]
 
     assert row_of(read_checked(DATA / name, survey)) == expected
+
+
+@pytest.mark.parametrize("name", READ)
+def test_pixels_are_those_that_astropy_gives_when_asked_plainly(name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of odd cards
+        with fits.open(DATA / name) as hdus:
+            expected = next(hdu.data for hdu in hdus if hdu.data is not None)
+
+    assert_array_equal(read_checked(DATA / name, READ[name][0]).data, expected.astype(np.float32))
 
 
 @pytest.mark.parametrize("name", REFUSED)
