@@ -73,12 +73,37 @@ class PreprocessSpec(_Frozen):
 
 
 class MaskRule(_Frozen):
-    """How a target's mask is drawn."""
+    """How a target's mask is drawn. Sigma is the noise of the smoothed difference."""
 
     model_config = ConfigDict(title="Masks")
 
     disk_fwhm: float = Field(1.0, gt=0, description="Radius of the target disk, in PSF FWHM.")
     min_radius_px: float = Field(1.5, gt=0, description="Least radius of the target disk, pixels.")
+    peak_fwhm: float = Field(
+        0.5, gt=0, description="How far from its position a target's peak may lie, in PSF FWHM."
+    )
+    lit_sigma: float = Field(3.0, gt=0, description="From where on a pixel is lit, in sigma.")
+    lit_share: float = Field(
+        0.06, ge=0, le=1, description="Least share of the peak that a footprint's pixels have."
+    )
+    cap_fwhm: float = Field(
+        3.0, gt=0, description="How far a footprint reaches, in PSF FWHM; trails reach farther."
+    )
+    trail_elongation: float = Field(
+        3.0, ge=1, description="Footprints longer than this, and asteroids, have no such limit."
+    )
+    part_sigma: float = Field(
+        5.0, gt=0, description="Other parts of the difference that are as bright are ignored."
+    )
+    part_px: int = Field(3, ge=1, description="Least size of such a part, pixels.")
+    neighbour_fwhm: float = Field(
+        1.5, ge=0, description="Radius ignored round a neighbour without a label, in PSF FWHM."
+    )
+    ring_fwhm: float = Field(
+        2.5,
+        ge=0,
+        description="Without a difference image, what is ignored round the disk, in PSF FWHM.",
+    )
     max_missing: float = Field(
         0.25,
         ge=0,
