@@ -65,8 +65,8 @@ def _explain_refusal(context: ExceptionContext) -> None:
     cause = str(error).strip().splitlines()[0]
     raise DatabaseRightsError(
         f"the role {context.engine.url.username} may not do this in the database at "
-        f"{_shown(context.engine)}: {cause}; let the owner of AstrID's tables do it, or give the "
-        "role its rights with sql/roles/astrid_training.sql"
+        f"{_shown(context.engine)}: {cause}; let the owner of AstrID's tables do it; "
+        "sql/roles/astrid_training.sql gives a role what collecting needs"
     ) from error
 
 

@@ -166,7 +166,9 @@ def _indexes(engine: Engine) -> Iterator[Check]:
     for one in states:
         name = f"optional index on {one.index.table} ({one.index.column})"
         if one.state in {"absent", "broken"}:
-            yield Check(name, ok=True, detail=f"{one.state}: {one.index.purpose}", cure=one.cure)
+            yield Check(
+                name, ok=True, detail=f"{one.state}: {one.index.purpose.rstrip('.')}", cure=one.cure
+            )
     serving = sum(one.state == "present" for one in states)
     yield _good("optional indexes", f"{serving} of {len(states)} there")
 

@@ -5,7 +5,8 @@
 
 DO $$
 DECLARE
-    ours record;
+    ours regclass;
+    others text;
 BEGIN
     IF to_regclass('training_migrations') IS NULL THEN
         RAISE EXCEPTION 'schema % has none of our tables yet', current_schema()
@@ -18,15 +19,17 @@ BEGIN
         EXECUTE format('GRANT USAGE ON SCHEMA %I TO astrid_training_reader', current_schema());
     END IF;
     FOR ours IN
-        SELECT oid::regclass AS name, relowner::regrole AS owner, pg_has_role(relowner, 'USAGE') AS is_mine FROM pg_class
+        SELECT oid FROM pg_class
         WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND relname LIKE 'training\_%'
-        ORDER BY relname
+          AND pg_has_role(relowner, 'USAGE')
     LOOP
-        IF ours.is_mine THEN
-            EXECUTE format('GRANT SELECT ON %s TO astrid_training_reader', ours.name);
-        ELSE
-            RAISE WARNING '% belongs to %: run this file as that role too', ours.name, ours.owner;
-        END IF;
+        EXECUTE format('GRANT SELECT ON %s TO astrid_training_reader', ours);
     END LOOP;
+    SELECT string_agg(DISTINCT relowner::regrole::text, ', ') INTO others FROM pg_class
+    WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND relname LIKE 'training\_%'
+      AND NOT pg_has_role(relowner, 'USAGE');
+    IF others IS NOT NULL THEN
+        RAISE WARNING 'the tables of % are left out: run this file as that role too', others;
+    END IF;
 END
 $$;
