@@ -79,6 +79,7 @@ def label_notes(selection: pa.Table) -> dict[str, Any]:
     words = Counter(vote["label"] for vote in votes if vote["state"] == "unmapped_label")
     return {
         "votes": dict(sorted(Counter(vote["state"] for vote in votes).items())),
+        "label_sources": dict(sorted(Counter(selection["label_source"].to_pylist()).items())),
         "unmapped_words": dict(sorted(words.items())),
         "mutated_after_as_of": pc.sum(selection["mutated_after_as_of"]).as_py() or 0,
     }

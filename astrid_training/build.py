@@ -22,7 +22,7 @@ from astrid_training.masks import make_masks
 from astrid_training.measure import MEASUREMENTS
 from astrid_training.packs import PackCache, put_array, put_table, read_table
 from astrid_training.params import Channel, MaskRule
-from astrid_training.plan import STAMPS
+from astrid_training.plan import STAMPS, exposures_of
 from astrid_training.processor import AstronomicalImageProcessor, ExposureFrames
 from astrid_training.quality import usability
 from astrid_training.records import Downloaded, MaskRef, QualityRef, Reject, SourceFile, StampsRef
@@ -71,8 +71,7 @@ def build_stamps(
     flags: list[NDArray[np.uint8]] = []
     measures: list[pa.Table] = []
     rejects: list[Reject] = []
-    for _, group in groupby(rows, lambda row: row["observation_id"]):
-        exposure = list(group)
+    for exposure in exposures_of(rows):
         try:
             frames = _frames(exposure[0], files, cache)
         except FitsRefusedError as error:
@@ -92,11 +91,11 @@ def _rows(store: Store, kind: str, digest: str) -> list[Row]:
 
 
 def _frames(row: Row, files: dict[str, SourceFile], cache: SourceCache) -> ExposureFrames:
-    profile = profile_for(row["survey"])
-
     def frame(role: Channel) -> Frame | None:
-        path = row[f"{role}_path"]
-        return read_frame(cache.path(files[path]), profile, role) if path else None
+        path, kind = row[f"{role}_path"], row[f"{role}_kind"]
+        if not path:
+            return None
+        return read_frame(cache.path(files[path]), profile_for(row["survey"], kind), role, kind)
 
     science = frame("science")
     if science is None:
@@ -119,7 +118,7 @@ def _context(row: Row) -> ExposureContext:
         band=row["band"],
         seeing_arcsec=row["seeing_arcsec"],
         pixel_scale=row["pixel_scale"],
-        profile=profile_for(row["survey"]),
+        profile=profile_for(row["survey"], row["science_kind"]),
     )
 
 

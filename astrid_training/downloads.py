@@ -14,8 +14,8 @@ from astrid_training.errors import FitsRefusedError, MissingObjectError
 from astrid_training.files import write_atomically
 from astrid_training.fits import MAX_FILE_BYTES, check_fits
 from astrid_training.fits_guard import GUARD_VERSION, refusal
-from astrid_training.plan import ROLES
 from astrid_training.records import Downloaded, RefusedFile, Reject, SourceFile
+from astrid_training.stamps import ROLES
 from astrid_training.store import ObjectChangedError, Sources
 
 __all__ = ["PASSING", "SourceCache", "fetch_sources", "quarantine"]

@@ -56,7 +56,9 @@ def check_fits(path: Path) -> None:
         check_hdus(stream, path.name)
 
 
-def read_image(path: Path, hdu: int | str | None = None) -> tuple[NDArray[np.float32], "Header"]:
+def read_image(
+    path: Path, hdu: int | str | list[str] | None = None
+) -> tuple[NDArray[np.float32], "Header"]:
     """Return one image of a file and its header.
 
     Args:
@@ -140,7 +142,7 @@ def _log_once(name: str, messages: str) -> None:
     _log.warning("%s: %s", name, messages)
 
 
-def pick_image(hdus: Any, hdu: int | str | None, name: str) -> tuple[Any, "Header"]:  # noqa: ANN401 - astropy has no types
+def pick_image(hdus: Any, hdu: int | str | list[str] | None, name: str) -> tuple[Any, "Header"]:  # noqa: ANN401 - astropy has no types
     """Return the HDU that holds the image, and the primary header with the HDU's own over it.
 
     Args:
@@ -151,10 +153,11 @@ def pick_image(hdus: Any, hdu: int | str | None, name: str) -> tuple[Any, "Heade
     Raises:
         FitsRefusedError: if there is no such image.
     """
-    wanted = hdu.upper() if isinstance(hdu, str) else hdu
+    names = [hdu] if isinstance(hdu, str) else hdu if isinstance(hdu, list) else []
+    wanted = {name.upper() for name in names}
     for index, candidate in enumerate(hdus):
         if (
-            wanted in (None, index, candidate.name)
+            (hdu is None or hdu == index or candidate.name in wanted)
             and candidate.is_image
             and _is_flat(candidate.shape)
         ):

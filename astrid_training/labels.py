@@ -38,6 +38,8 @@ class Vote:
     level: str | None
     """LOW, MEDIUM, HIGH, EXPERT or None."""
     at: datetime
+    machine: bool = False
+    """Made by a catalogue, an ephemeris or a score, not by a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +74,16 @@ def vote_shift(level: str | None, *, doubtful: bool) -> float:
 
 
 def counting_votes(votes: Iterable[Vote]) -> list[Vote]:
-    """Return each validator's latest vote by (time, event id), ordered by validator."""
+    """Return each validator's latest vote by (time, event id), ordered by validator.
+
+    Where a person voted, machines do not count.
+    """
     latest: dict[str, Vote] = {}
     for vote in sorted(votes, key=lambda v: (v.at, v.event_id)):
         latest[vote.validator] = vote
-    return [latest[validator] for validator in sorted(latest)]
+    people = {name: vote for name, vote in latest.items() if not vote.machine}
+    counting = people or latest
+    return [counting[validator] for validator in sorted(counting)]
 
 
 def fuse(votes: Sequence[Vote], words: Taxonomy) -> SubjectLabel:

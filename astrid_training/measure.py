@@ -52,6 +52,7 @@ MEASUREMENTS = pa.schema(
         ("background_rms", _NUMBER),
         ("depth_5sigma", _NUMBER),
         ("difference_noise_ratio", _NUMBER),
+        ("difference_correlation", _NUMBER),
         ("registration_px", _NUMBER),
         ("cr_status", _TEXT),
         ("cr_frac", _NUMBER),
@@ -67,6 +68,8 @@ MEASUREMENTS = pa.schema(
 CENTRE_HALF_PX = 2  # the central 5 x 5
 MOMENT_FWHM = 2.0
 PIXEL_VARIANCE = 1 / 12  # of a pixel's own width, px^2: a hot pixel is round, not undefined
+STEP_SIGMA = 3 * math.sqrt(2)  # a step holds the noise of two pixels
+LEAST_STEPS = 100
 NOISE_AREA = 2.266  # of a Gaussian PSF, in FWHM^2: 4 pi (1 / 2.3548)^2
 
 
@@ -126,6 +129,7 @@ def measure_stamps(
         "sample_key": list(keys),
         **_of_flags(seen, stamps, frames, spec),
         **_of_noise(stamps, frames, shared),
+        "difference_correlation": _known(_noise_correlation(stamps, spec)),
         "image_digest": [digest_bytes(image.tobytes()) for image in stamps.pixels],
         "flag_digest": [digest_bytes(plane.tobytes()) for plane in stamps.flags],
     }
@@ -228,6 +232,32 @@ def _noise_ratio(stamps: Stamps, frames: ExposureFrames) -> NDArray[np.float64]:
     science, reference, difference = (stamps.scales * np.array(factors, np.float64)).T
     ratio: NDArray[np.float64] = difference / np.hypot(science, reference)
     return ratio
+
+
+def _noise_correlation(stamps: Stamps, spec: PreprocessSpec) -> NDArray[np.float64]:
+    """Return the correlation of the difference's noise with that of science; NaN where unknown.
+
+    Near +1 where the difference is science minus reference, near -1 where it is upside down. It is
+    that of the steps between neighbouring columns, which know no sky and few sources, within 3
+    sigma. Measured on 365 ZTF alerts: +0.20 to +0.98, median +0.90, in the right sign.
+    """
+    size = spec.stamp_size
+    together = np.ones((len(stamps.raw), size, size - 1), np.bool_)
+    steps = []
+    for role in ("science", "difference"):
+        channel = ROLES.index(role)
+        pixels = stamps.raw[:, channel, *central(spec.margin, size)]
+        step = (pixels[:, :, 1:] - pixels[:, :, :-1]) / stamps.scales[:, channel, None, None]
+        with np.errstate(invalid="ignore"):
+            together &= np.abs(step) <= STEP_SIGMA  # False where either is missing
+        steps.append(step)
+    science, difference = (np.where(together, step, 0) for step in steps)
+    enough = together.sum(axis=(1, 2)) >= LEAST_STEPS
+    norm = np.sqrt((science**2).sum(axis=(1, 2)) * (difference**2).sum(axis=(1, 2)))
+    known = enough & (norm > 0)
+    correlation: NDArray[np.float64] = np.full(len(known), np.nan)
+    np.divide((science * difference).sum(axis=(1, 2)), norm, out=correlation, where=known)
+    return correlation
 
 
 def _to_units_of(target: Frame, frame: Frame | None) -> float | None:

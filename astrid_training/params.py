@@ -10,11 +10,13 @@ __all__ = [
     "Channel",
     "MaskRule",
     "PreprocessSpec",
+    "SourcePolicy",
     "SplitPolicy",
     "TrainingDataCollectionParams",
 ]
 
 Channel = Literal["science", "reference", "difference"]
+SourcePolicy = Literal["prefer_processed", "processed", "raw"]
 CHANNELS: tuple[Channel, ...] = ("science", "reference", "difference")
 """The order in which a pack stores them."""
 
@@ -183,6 +185,12 @@ class TrainingDataCollectionParams(_Frozen):
     )
     strict_as_of: bool = Field(
         default=False, description="Drop subjects whose rows changed after as_of; else count them."
+    )
+    source_policy: SourcePolicy = Field(
+        "prefer_processed",
+        description="Which image of an observation is cut: the one that its latest completed "
+        "preprocess run left, as inference saw it, else the raw one; only processed ones; only raw "
+        "ones.",
     )
     preprocess: PreprocessSpec = Field(
         default_factory=PreprocessSpec, description="How pixels are prepared."

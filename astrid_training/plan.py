@@ -1,6 +1,6 @@
 """From a selection to units of work: what is built already is not asked for again."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from typing import Any
@@ -13,12 +13,12 @@ from astrid_training.digests import digest_many, digest_value
 from astrid_training.fits_guard import GUARD_VERSION
 from astrid_training.packs import pack_key, put_table, read_table
 from astrid_training.records import BatchRef, Plan, Reject, Selection
+from astrid_training.stamps import ROLES
 from astrid_training.store import ObjectInfo, Sources, Store, UnusablePathError
 from astrid_training.surveys import profile_for
 
-__all__ = ["LABELS", "ROLES", "STAMPS", "TARGETS", "plan_batches"]
+__all__ = ["LABELS", "STAMPS", "TARGETS", "exposures_of", "plan_batches"]
 
-ROLES = ("science", "reference", "difference")
 BATCH_BYTES = 1_000_000_000  # what one unit of work may fetch
 LOOKUPS_AT_ONCE = 8  # the object store's client saturates here
 
@@ -41,6 +41,7 @@ _SOURCES = [
     for role in ROLES
     for field in (
         (f"{role}_path", pa.string()),
+        (f"{role}_kind", pa.string()),
         (f"{role}_etag", pa.string()),
         (f"{role}_size", pa.int64()),
     )
@@ -61,7 +62,7 @@ TARGETS = pa.schema(
         ("input_digest", pa.string()),
     ]
 )
-"""What a batch cuts, sorted by observation and sample; nothing in it depends on labels."""
+"""What a batch cuts, sorted by observation, files and sample; nothing in it depends on labels."""
 
 LABELS = pa.schema([("sample_key", pa.string()), ("is_anomaly", pa.bool_())])
 """What masks need of the labels of a batch."""
@@ -171,9 +172,13 @@ def _with_sources(
 
 def _input_digest(row: Row) -> str:
     """Return the digest of all that a stamp and its measurements are made from, beside the spec."""
-    files = [[row[f"{role}_{what}"] for what in ("path", "size", "etag")] for role in ROLES]
-    profile = profile_for(row["survey"]).model_dump(mode="json", exclude={"reference_values"})
-    return digest_value([READING_VERSION, profile, files, [row[name] for name in _PLACE]])
+    files = [[row[f"{role}_{what}"] for what in ("path", "kind", "size", "etag")] for role in ROLES]
+    kinds = sorted({row[f"{role}_kind"] for role in ROLES} - {None})
+    profiles = [
+        profile_for(row["survey"], kind).model_dump(mode="json", exclude={"reference_values"})
+        for kind in kinds
+    ]
+    return digest_value([READING_VERSION, profiles, files, [row[name] for name in _PLACE]])
 
 
 def _divide(
@@ -216,17 +221,26 @@ def _objects(stamp: Row) -> set[str]:
 
 def _build_batches(store: Store, rows: Sequence[Row], batch_samples: int) -> list[BatchRef]:
     """Return batches of whole exposures, bounded by samples and by bytes."""
-    ordered = sorted(rows, key=lambda row: (row["observation_id"], row["sample_key"]))
-    exposures = [list(group) for _, group in groupby(ordered, lambda row: row["observation_id"])]
+    ordered = sorted(rows, key=lambda row: (*_images(row), row["sample_key"]))
     batches: list[BatchRef] = []
     pending: list[list[Row]] = []
-    for exposure in exposures:
+    for exposure in exposures_of(ordered):
         grown = [*pending, exposure]
         if pending and (_samples(grown) > batch_samples or _bytes(grown) > BATCH_BYTES):
             batches.append(_build_batch(store, pending))
             grown = [exposure]
         pending = grown
     return [*batches, _build_batch(store, pending)] if pending else batches
+
+
+def exposures_of(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Yield the rows that are cut from the same images of one observation, which lie together."""
+    for _, group in groupby(rows, _images):
+        yield list(group)
+
+
+def _images(row: Row) -> tuple[str, ...]:
+    return (row["observation_id"], *(row[f"{role}_path"] or "" for role in ROLES))
 
 
 def _samples(exposures: Sequence[Sequence[Row]]) -> int:
@@ -248,7 +262,7 @@ def _build_batch(store: Store, exposures: Sequence[Sequence[Row]]) -> BatchRef:
         targets=put_table(store, "targets", pa.Table.from_pylist(rows, schema=TARGETS)),
         labels=_put_labels(store, rows),
         samples=len(rows),
-        exposures=len(exposures),
+        exposures=len({row["observation_id"] for row in rows}),
         source_bytes=_bytes(exposures),
         built=False,
     )

@@ -2,7 +2,7 @@
 
 from types import MappingProxyType
 
-__all__ = ["REASONS", "explain"]
+__all__ = ["ALERT_REASONS", "REASONS", "explain"]
 
 REASONS = MappingProxyType(
     {
@@ -21,6 +21,7 @@ REASONS = MappingProxyType(
         "missing_object": "the database names a file that is not there; "
         "restore it or correct the path",
         "changed": "a file changed while it was read; collect again",
+        "no_processed": "no completed preprocess run with an image; run it, or set source_policy",
         "no_science": "the observation names no file of its own; ingest it again",
         # what the FITS guard refuses; each concerns one of the sample's files
         "empty": "a file has no bytes; fetch it again from the survey",
@@ -57,6 +58,29 @@ REASONS = MappingProxyType(
     }
 )
 """Reason code -> what it means and, where something can be done, what to do."""
+
+ALERT_REASONS = MappingProxyType(
+    {
+        "unknown_format": "a file that is no Avro, Parquet or CSV; convert it",
+        "damaged_file": "a file that cannot be read to its end, though records before the damage "
+        "were; fetch it again",
+        "not_an_alert": "neither a ZTF candidate nor a Rubin diaSource; leave it out",
+        "bad_identifier": "the alert's number is no whole number, perhaps because a program took it "
+        "for a float; write it as text",
+        "no_exposure": "time, field, filter or visit are missing; complete the table",
+        "no_position": "right ascension or declination are missing; complete the table",
+        "no_difference_sign": "isdiffpos is missing, so the difference may be upside down; "
+        "complete the table",
+        "no_cutouts": "the packet has no cutouts; ask the broker for packets with cutouts",
+        "bad_cutout": "a cutout is damaged or no FITS file; fetch the packet again",
+        "cutout_shapes": "the three cutouts differ in shape; fetch the packet again",
+        "cut_short": "a cutout is short, and its place on the frame does not tell why; "
+        "give xpos and ypos",
+        "no_file": "a table names a file that is not there; correct its column file",
+        "bad_path": "a table names a file outside its folder; correct its column file",
+    }
+)
+"""The same for alerts that are not imported."""
 
 
 def explain(reason: str) -> str:

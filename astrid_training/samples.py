@@ -37,7 +37,7 @@ COLUMNS = (
     Column(
         "anomaly_type", pa.string(), "class of a real, artifact class of a rejected; may be NULL"
     ),
-    Column("label_source", pa.string(), "who labelled it: human"),
+    Column("label_source", pa.string(), "who labelled it: human, or machine where no person did"),
     Column("p_real", pa.float64(), "posterior probability of being real, from the reviews alone"),
     Column("confidence", pa.float64(), "max(p_real, 1 - p_real)"),
     Column("weight", pa.float64(), "2 x confidence - 1, the sample's weight in a loss"),
@@ -60,7 +60,11 @@ COLUMNS = (
     Column("pixel_scale", pa.float64(), "arcseconds per pixel"),
     Column("zero_point", pa.float64(), "magnitude of one count; NULL where unknown"),
     Column("diff_sign", pa.int64(), "+1, or -1 where the survey stored reference minus science"),
-    Column("source_kind", pa.string(), "what the pixels were cut from: raw or processed image"),
+    Column(
+        "source_kind",
+        pa.string(),
+        "what the pixels were cut from: raw image, processed image or stamp",
+    ),
     Column(
         "model_score", pa.float64(), "the model's score, never a label; NULL where there is none"
     ),

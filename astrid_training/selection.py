@@ -14,9 +14,10 @@ from sqlalchemy import Connection, Row
 from astrid_training.database import query
 from astrid_training.digests import sample_key, unit_hash
 from astrid_training.errors import CollectionRefusedError
+from astrid_training.images import Images, choose_images
 from astrid_training.labels import LEGACY_VALIDATOR, SubjectLabel, Vote, counting_votes, fuse
 from astrid_training.ledger import propose_splits
-from astrid_training.params import TrainingDataCollectionParams
+from astrid_training.params import CHANNELS, SourcePolicy, TrainingDataCollectionParams
 from astrid_training.subjects import join_detections
 from astrid_training.surveys import profile_for
 from astrid_training.taxonomy import taxonomy
@@ -60,9 +61,7 @@ SELECTION = pa.schema(
         ("mutated_after_as_of", pa.bool_()),  # a row changed since, so it may have been another
         ("group_key", pa.string()),
         ("split", pa.string()),  # proposed; publishing decides
-        ("science_path", pa.string()),
-        ("reference_path", pa.string()),
-        ("difference_path", pa.string()),
+        *((f"{role}_{what}", pa.string()) for role in CHANNELS for what in ("path", "kind")),
     ]
 )
 """One row a reviewed subject, sorted by sample_key; dropped ones carry step, reason and detail."""
@@ -79,7 +78,9 @@ class _Subject:
     mutated: bool
     """A row of it changed after the as-of time."""
     fwhm_arcsec: float
-    model_score: float
+    label_source: str
+    """human, or machine where no person reviewed it."""
+    model_score: float | None
     reason: str | None = None
     detail: str = ""
 
@@ -106,7 +107,7 @@ def select_subjects(
         },
     ).all()
     subjects = [_filtered(subject, params) for subject in _subjects(rows)]
-    found = _add_sources(connection, subjects, as_of)
+    found = _add_sources(connection, subjects, params.source_policy, as_of)
     return _table(_capped(connection, found, params))
 
 
@@ -184,15 +185,17 @@ def _subject(rows: Sequence[Row[Any]], fwhm_arcsec: float) -> _Subject | None:
         label=fuse(counting, taxonomy()),
         mutated=any(row.mutated for row in rows),
         fwhm_arcsec=float(fwhm_arcsec),
-        model_score=max(row.model_score for row in rows),
+        label_source="machine" if all(vote.machine for vote in counting) else "human",
+        model_score=max(filter(_is_known, (row.model_score for row in rows)), default=None),
     )
+
+
+def _is_known(score: float | None) -> bool:
+    return score is not None
 
 
 def _vote(entry: dict[str, Any]) -> Vote:
-    at = datetime.fromisoformat(entry["at"])
-    return Vote(
-        entry["event_id"], entry["validator"], entry["is_valid"], entry["label"], entry["level"], at
-    )
+    return Vote(**entry | {"at": datetime.fromisoformat(entry["at"])})
 
 
 def _legacy_votes(rows: Iterable[Row[Any]]) -> list[Vote]:
@@ -237,22 +240,25 @@ def _label_problem(
 
 
 def _add_sources(
-    connection: Connection, subjects: Sequence[_Subject], as_of: datetime
+    connection: Connection, subjects: Sequence[_Subject], policy: SourcePolicy, as_of: datetime
 ) -> list[dict[str, Any]]:
     """Return one `SELECTION` row a subject, with the paths of its images."""
     observations = sorted({subject.first.observation_id for subject in subjects})
     found = connection.execute(
         query("exposure_sources"), {"observations": observations, "as_of": as_of}
     )
-    paths = {row.observation_id: row._asdict() for row in found}
-    return [_row(subject, paths[subject.first.observation_id]) for subject in subjects]
+    paths = {row.observation_id: row for row in found}
+    return [
+        _row(subject, choose_images(paths[subject.first.observation_id], subject.first, policy))
+        for subject in subjects
+    ]
 
 
-def _row(subject: _Subject, paths: dict[str, Any]) -> dict[str, Any]:
+def _row(subject: _Subject, images: Images) -> dict[str, Any]:
     first, label = subject.first, subject.label
     reason, detail = subject.reason, subject.detail
-    if reason is None and not paths["difference_path"]:
-        reason, detail = "no_difference", "no completed difference run with an image"
+    if reason is None:
+        reason, detail = images.problem
     return {
         "sample_key": subject.key,
         "step": None if reason is None else STEP,
@@ -274,7 +280,7 @@ def _row(subject: _Subject, paths: dict[str, Any]) -> dict[str, Any]:
         "model_score": subject.model_score,
         "is_anomaly": label.is_anomaly,
         "anomaly_type": label.anomaly_type,
-        "label_source": "human",
+        "label_source": subject.label_source,
         "p_real": label.p_real,
         "confidence": label.confidence,
         "weight": label.weight,
@@ -284,7 +290,7 @@ def _row(subject: _Subject, paths: dict[str, Any]) -> dict[str, Any]:
         "agreement": label.agreement,
         "votes": _votes_json(subject.votes, label),
         "mutated_after_as_of": subject.mutated,
-        **{name: paths[name] for name in ("science_path", "reference_path", "difference_path")},
+        **images.columns(),
     }
 
 
@@ -301,6 +307,7 @@ def _votes_json(votes: Sequence[Vote], label: SubjectLabel) -> str:
                 "is_valid": vote.is_valid,
                 "label": vote.label,
                 "level": vote.level,
+                "machine": vote.machine,
                 "at": vote.at.isoformat(),
             }
             for vote in votes

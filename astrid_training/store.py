@@ -26,6 +26,7 @@ __all__ = [
     "Store",
     "StoreUnavailableError",
     "UnusablePathError",
+    "open_sources",
     "open_store",
 ]
 
@@ -279,13 +280,21 @@ def _check_key(path: str, key: str) -> None:
 
 def open_store(settings: Settings) -> Store:
     """Return the store that the settings name."""
-    credentials = Credentials(
+    return Store(settings.store_url, _credentials(settings))
+
+
+def open_sources(settings: Settings) -> Sources:
+    """Return where AstrID's paths lead, by the settings."""
+    return Sources(open_store(settings), _credentials(settings), settings.source_bucket)
+
+
+def _credentials(settings: Settings) -> Credentials:
+    return Credentials(
         settings.store_endpoint_url,
         settings.store_access_key_id,
         settings.store_secret_access_key,
         settings.store_region,
     )
-    return Store(settings.store_url, credentials)
 
 
 def _local_root(url: str) -> Path | None:

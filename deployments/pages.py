@@ -1,7 +1,7 @@
 """The reference pages that are made from the code; `python -m deployments.pages` writes them."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -10,7 +10,7 @@ import typer
 from pydantic import BaseModel
 
 from astrid_training.params import TrainingDataCollectionParams
-from astrid_training.reasons import REASONS
+from astrid_training.reasons import ALERT_REASONS, REASONS
 from astrid_training.samples import columns_page
 from deployments.cli import app
 
@@ -47,6 +47,14 @@ between them one row a step and reason. The three always add up; if they do not,
 | reason | what it means, and what can be done |
 | --- | --- |
 {rows}
+
+## Alerts that are not imported
+
+`import-alerts` lists each alert that it rejects, with one of these.
+
+| reason | what it means, and what can be done |
+| --- | --- |
+{alerts}
 """
 
 _COMMANDS = """# Command line
@@ -109,7 +117,11 @@ def _kind(said: dict[str, Any]) -> str:
 
 def reasons_page() -> str:
     """Return the Markdown page of the reasons."""
-    return _REASONS.format(rows="\n".join(f"| `{code}` | {why} |" for code, why in REASONS.items()))
+    return _REASONS.format(rows=_meanings(REASONS), alerts=_meanings(ALERT_REASONS))
+
+
+def _meanings(reasons: Mapping[str, str]) -> str:
+    return "\n".join(f"| `{code}` | {why} |" for code, why in reasons.items())
 
 
 def command_line_page() -> str:

@@ -2,10 +2,12 @@
 
 from functools import cache
 from importlib.resources import files
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
+
+from astrid_training.surveys.frames import Kind
 
 __all__ = ["BandReference", "Keywords", "SurveyProfile", "profile_for"]
 
@@ -56,7 +58,7 @@ class SurveyProfile(_Frozen):
     """How to read the files of one survey."""
 
     name: str
-    hdus: dict[Literal["science", "reference", "difference"], int | str | None] = Field(
+    hdus: dict[Literal["science", "reference", "difference"], int | str | list[str] | None] = Field(
         default_factory=dict
     )
     """HDU of each role, 0-based number or EXTNAME; absent: the first 2-D image of the file."""
@@ -74,22 +76,27 @@ class SurveyProfile(_Frozen):
     """Assumed where neither header nor observation tells the seeing."""
     difference_sign: Literal[1, -1]
     """+1: difference files hold science minus reference."""
+    difference_sign_keyword: str | None = None
+    """Header keyword whose +1 or -1 goes before `difference_sign`."""
     bands: dict[str, str] = Field(default_factory=dict)
     """Canonical name by the survey's own, casefolded."""
+    kinds: dict[Kind, dict[str, Any]] = Field(default_factory=dict, exclude=True)
     reference_values: dict[str, BandReference] = Field(default_factory=dict)
     """By band as in the database."""
 
 
 @cache
-def profile_for(survey: str) -> SurveyProfile:
-    """Return the profile of the survey of this name (any case), `generic` where there is none."""
+def profile_for(survey: str, kind: Kind = "raw") -> SurveyProfile:
+    """Return how files of a kind are read of a survey (any case), `generic` where it has no profile.
+
+    What the profile says under `kinds` of this kind replaces what it says of its files in general.
+    """
     known = _profiles()
-    return known.get(survey.strip().casefold(), known[GENERIC])
+    values = known.get(survey.strip().casefold(), known[GENERIC])
+    return SurveyProfile(**values | values.get("kinds", {}).get(kind, {}))
 
 
 @cache
-def _profiles() -> dict[str, SurveyProfile]:
+def _profiles() -> dict[str, dict[str, Any]]:
     text = files(__package__).joinpath("profiles.yaml").read_text(encoding="utf-8")
-    return {
-        name: SurveyProfile(name=name, **values) for name, values in yaml.safe_load(text).items()
-    }
+    return {name: {"name": name, **values} for name, values in yaml.safe_load(text).items()}

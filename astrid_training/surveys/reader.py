@@ -3,7 +3,7 @@
 import logging
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from astrid_training.fits import (
     decode_pixels,
@@ -58,8 +58,15 @@ def read_frame(path: Path, profile: SurveyProfile, role: Role, kind: Kind = "raw
             wcs = _celestial_wcs(header, hdus, path.name)
             meta = _parse_meta(header, profile, wcs)
         pixels = decode_pixels(hdu, path.name)
-    sign = profile.difference_sign if role == "difference" else 1
+    sign = _difference_sign(header, profile) if role == "difference" else 1
     return Frame(pixels, wcs, meta, kind, sign)
+
+
+def _difference_sign(header: "Header", profile: SurveyProfile) -> Literal[1, -1]:
+    told = header.get(profile.difference_sign_keyword) if profile.difference_sign_keyword else None
+    if told in {1, -1}:
+        return 1 if told == 1 else -1
+    return profile.difference_sign
 
 
 def _celestial_wcs(header: "Header", hdus: Any, name: str) -> Any:  # noqa: ANN401 - astropy has no types

@@ -40,7 +40,7 @@ votes AS MATERIALIZED (
     SELECT v.detection_id,
            jsonb_agg(jsonb_build_object(
                'event_id', v.id, 'validator', v.validator_id, 'is_valid', v.is_valid, 'label', v.label,
-               'level', v.confidence_level, 'at', v.created_at) ORDER BY v.created_at, v.id) AS votes,
+               'level', v.confidence_level, 'machine', COALESCE(v.tags ->> 'label_source' = 'machine', false), 'at', v.created_at) ORDER BY v.created_at, v.id) AS votes,
            bool_or(v.updated_at > :as_of) AS votes_changed
     FROM validation_events v
     JOIN near n ON n.id = v.detection_id
@@ -49,7 +49,9 @@ votes AS MATERIALIZED (
 )
 SELECT d.id AS detection_id, d.observation_id, CAST(d.ra AS double precision) AS ra_deg,
        CAST(d.dec AS double precision) AS dec_deg, d.pixel_x, d.pixel_y,
-       CAST(d.confidence_score AS double precision) AS model_score, d.model_version,
+       CASE WHEN d.prediction_metadata @> '{"has_score": false}' THEN NULL
+            ELSE CAST(d.confidence_score AS double precision) END AS model_score, d.model_version,
+       NULLIF(d.prediction_metadata ->> 'stamp_path', '') AS stamp_path,
        CAST(d.status AS text) AS status, d.human_label, d.created_at, d.updated_at,
        e.survey, e.filter_band AS band, e.observation_time,
        CAST(e.seeing AS double precision) AS seeing_arcsec,

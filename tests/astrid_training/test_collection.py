@@ -236,10 +236,55 @@ def test_a_path_that_leads_nowhere_costs_its_own_samples(
             {"path": path},
         )
 
-    published = collect()
+    published = collect(source_policy="raw")
 
     assert any(row.reason == "unusable_path" for row in published.funnel)
     assert published.total_samples > 0
+
+
+@pytest.mark.parametrize(
+    ("policy", "science", "reference"),
+    [
+        ("prefer_processed", "processed", "raw"),  # the simulator preprocesses no reference
+        ("processed", "processed", None),
+        ("raw", "raw", "raw"),
+    ],
+)
+def test_the_image_that_inference_saw_is_cut(
+    sky: Any, collect: Collect, policy: str, science: str, reference: str | None
+) -> None:
+    with sky.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE preprocess_runs SET status = 'PreprocessRunStatus.COMPLETED'")
+        )
+        connection.execute(
+            text(
+                "INSERT INTO preprocess_runs (id, observation_id, status, calibration_applied, "
+                "wcs_aligned, retry_count, processed_fits_path) SELECT gen_random_uuid(), "
+                "observation_id, 'failed', true, true, 0, 'nowhere' FROM preprocess_runs"
+            )
+        )
+
+    samples = samples_of(sky, collect(source_policy=policy))
+
+    assert set(samples["science_kind"].to_pylist()) == {science}
+    assert set(samples["reference_kind"].to_pylist()) == {reference}
+
+
+def test_an_observation_that_no_run_processed_leaves_where_only_processed_images_are_wanted(
+    sky: Any, collect: Collect
+) -> None:
+    with sky.engine.begin() as connection:
+        connection.execute(
+            text(
+                "DELETE FROM preprocess_runs WHERE observation_id = (SELECT observation_id FROM "
+                "difference_runs ORDER BY observation_id LIMIT 1)"
+            )
+        )
+
+    published = collect(source_policy="processed")
+
+    assert any(row.reason == "no_processed" for row in published.funnel)
 
 
 def test_an_absurd_seeing_joins_nothing(sky: Any, collect: Collect) -> None:

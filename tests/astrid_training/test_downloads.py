@@ -17,8 +17,9 @@ from sqlalchemy import Connection, Engine, text
 from astrid_training import downloads
 from astrid_training.downloads import SourceCache, fetch_sources, quarantine
 from astrid_training.errors import FitsRefusedError, MissingObjectError
-from astrid_training.plan import ROLES, TARGETS, _quarantined
+from astrid_training.plan import TARGETS, _quarantined
 from astrid_training.records import Downloaded, RefusedFile, SourceFile
+from astrid_training.stamps import ROLES
 from astrid_training.store import Credentials, ObjectChangedError, ObjectInfo, Sources, Store
 
 

@@ -1,6 +1,7 @@
 """Reviews become one label a subject, and nothing but reviews does."""
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -142,3 +143,11 @@ def test_classes_of_equal_weight_are_decided_by_name() -> None:
 )
 def test_tiers_follow_confidence_and_agreement(votes: list[Vote], tier: str) -> None:
     assert fuse(votes, WORDS).tier == tier
+
+
+def test_machines_do_not_count_where_a_person_voted() -> None:
+    person = vote("ada", is_valid=False)
+    machine = replace(vote("catalogue", level="LOW", hour=24), machine=True)
+
+    assert counting_votes([machine, person]) == [person]
+    assert counting_votes([machine]) == [machine]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from astrid_training.reasons import REASONS
+from astrid_training.reasons import ALERT_REASONS, REASONS
 from deployments.cli import app
 from deployments.pages import PAGES
 
@@ -20,9 +20,15 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 FORBIDDEN = re.compile(
     r"/work/|/farm/|/tmp/|file:///opt|artifactory|pypi\.|simple/|handbook|TODO|FIXME|lorem", re.I
 )
-REFUSALS = {"FitsRefusedError": 0, "refusal": 0, "StampRefusedError": 0, "Reject": 2}
+REFUSALS = {
+    "AlertRefusedError": 0,
+    "FitsRefusedError": 0,
+    "refusal": 0,
+    "StampRefusedError": 0,
+    "Reject": 2,
+}
 """Call -> which argument is the reason."""
-JUDGES = {"_label_problem", "_outcome", "_problem"}
+JUDGES = {"_label_problem", "_outcome", "_problem", "problem"}
 """Functions that return a reason, alone or first."""
 
 
@@ -152,4 +158,5 @@ def test_every_reason_in_the_code_has_a_meaning() -> None:
 
     assert {"below_confidence", "beyond_max_samples", "missing_object", "no_difference"} <= found
     assert {"bad_centre", "contradiction", "off_image", "target_masked", "truncated"} <= found
-    assert found <= REASONS.keys()
+    assert {"bad_cutout", "cut_short", "not_an_alert"} <= found
+    assert found <= REASONS.keys() | ALERT_REASONS.keys()

@@ -1,0 +1,2 @@
+-- By primary key.
+SELECT id FROM detections WHERE id = ANY(CAST(:ids AS uuid[]))
