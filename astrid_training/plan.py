@@ -10,10 +10,12 @@ from sqlalchemy import Connection
 
 from astrid_training.database import query
 from astrid_training.digests import digest_many, digest_value
+from astrid_training.errors import UnusablePathError
 from astrid_training.fits_guard import GUARD_VERSION
 from astrid_training.packs import pack_key, put_table, read_table
 from astrid_training.records import BatchRef, Plan, Reject, Selection
-from astrid_training.store import ObjectInfo, Sources, Store, UnusablePathError
+from astrid_training.sources import Sources
+from astrid_training.store import ObjectInfo, Store
 from astrid_training.surveys import profile_for
 
 __all__ = ["LABELS", "ROLES", "STAMPS", "TARGETS", "plan_batches"]
@@ -127,7 +129,7 @@ def _look_up(sources: Sources, rows: Iterable[Row]) -> dict[str, Found]:
         try:
             return sources.head(path) or ("missing_object", "nothing is there")
         except UnusablePathError as error:
-            return "unusable_path", str(error)
+            return error.reason, str(error)
 
     paths = sorted({row[f"{role}_path"] for row in rows for role in ROLES} - {None})
     with ThreadPoolExecutor(LOOKUPS_AT_ONCE) as pool:

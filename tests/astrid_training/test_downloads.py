@@ -19,7 +19,8 @@ from astrid_training.downloads import SourceCache, fetch_sources, quarantine
 from astrid_training.errors import FitsRefusedError, MissingObjectError
 from astrid_training.plan import ROLES, TARGETS, _quarantined
 from astrid_training.records import Downloaded, RefusedFile, SourceFile
-from astrid_training.store import Credentials, ObjectChangedError, ObjectInfo, Sources, Store
+from astrid_training.sources import Sources
+from astrid_training.store import Credentials, ObjectChangedError, ObjectInfo, Store
 
 
 def fits_bytes(value: int) -> bytes:

@@ -62,7 +62,7 @@ def test_a_folder_is_opened_without_credentials(tmp_path: Path) -> None:
     block.open().put("images/a.npy", b"pixels")
 
     assert (tmp_path / "images" / "a.npy").read_bytes() == b"pixels"
-    assert block.sources().get("raw/frame.fits") == b"SIMPLE"
+    assert block.sources().local_path("raw/frame.fits") == tmp_path / "raw" / "frame.fits"
 
 
 def test_a_bucket_is_opened_with_its_keys_and_bare_source_keys_lie_in_the_source_bucket(
