@@ -77,7 +77,7 @@ def _config(credentials: Credentials) -> "S3Config":
         "region": credentials.region,
         "conditional_put": "etag",  # If-None-Match, If-Match: R2 and S3 know both
         "virtual_hosted_style_request": False,  # one host name, also where no DNS knows the bucket
-        "disable_bulk_delete": True,  # a DELETE is asked again when its answer is lost, a POST not
+        "disable_bulk_delete": True,  # a plain DELETE, which needs no checksum of a body
         "disable_tagging": True,  # R2 has no tags
     }
     if credentials.endpoint_url:

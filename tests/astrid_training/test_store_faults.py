@@ -46,6 +46,7 @@ class FaultyProxy:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else head and body of an answer are 40 ms apart
 
             def handle_any(self) -> None:
                 proxy.answer(self)

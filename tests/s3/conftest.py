@@ -53,7 +53,7 @@ def swift_server(tmp_path_factory: pytest.TempPathFactory, s3_server: Any) -> It
     check_attributes(folder)
     port = free_port(None)
     account, user, secret = USER
-    command = [python_with_swift(), LAUNCHER, folder, str(port), account, user, secret]
+    command = [*map(str, (python_with_swift(), LAUNCHER, folder, port, account, user, secret))]
     log = folder / "log"
     with log.open("wb") as stream:
         process = subprocess.Popen(command, stdout=stream, stderr=stream)

@@ -2,6 +2,7 @@
 
 import traceback
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -177,7 +178,7 @@ def test_a_bucket_that_is_not_there_is_no_missing_object(server: Any, verb: str)
     if verb == "delete" and "key-of-tests" in server.credentials.access_key_id:
         pytest.skip("moto does not mind")
     store = Store("s3://no-such-bucket", server.credentials)
-    call = {
+    calls: dict[str, Callable[[], object]] = {
         "write": lambda: store.put("a", b"x"),
         "read": lambda: store.get("a"),
         "list": lambda: store.keys("a"),
@@ -187,7 +188,7 @@ def test_a_bucket_that_is_not_there_is_no_missing_object(server: Any, verb: str)
     with pytest.raises(
         StoreUnavailableError, match=rf"cannot {verb} .*NoSuchBucket.*make the bucket"
     ):
-        call[verb]()
+        calls[verb]()
 
 
 @pytest.mark.s3
