@@ -56,9 +56,7 @@ def persist(
         except Exception as error:  # which of them pass, only the caller knows
             if not passes(error) or time.monotonic() > deadline:
                 raise
+        drawn = random.uniform(patience.first_wait_s, 2 * wait)  # noqa: S311 - a wait is no secret
+        wait = min(drawn, patience.longest_wait_s)
         time.sleep(wait)
-        wait = min(
-            random.uniform(patience.first_wait_s, 2 * wait),  # noqa: S311 - a wait is no secret
-            patience.longest_wait_s,
-        )
     return call()

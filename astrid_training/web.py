@@ -164,9 +164,8 @@ class Web:
             method,
             url.copy_with(host=address),
             headers={**HEADERS, **headers, "Host": url.netloc.decode("ascii")},
-            extensions={
-                "sni_hostname": url.raw_host.decode("ascii")
-            },  # whose certificate it must be
+            # the certificate must be that of the name, not of the address
+            extensions={"sni_hostname": url.raw_host.decode("ascii")},
         )
         return self._client.send(request, stream=True)
 
