@@ -48,6 +48,8 @@ class Credentials:
     access_key_id: str | None = None
     secret_access_key: str | None = None
     region: str = "auto"
+    session_token: str | None = None
+    """Of keys that are lent for a time."""
 
     def __repr__(self) -> str:
         shown = self.endpoint_url and mask_url(self.endpoint_url)
@@ -91,6 +93,8 @@ def _config(credentials: Credentials) -> "S3Config":
     if key and secret:
         config["access_key_id"] = key
         config["secret_access_key"] = secret
+    if credentials.session_token:
+        config["session_token"] = credentials.session_token
     return config
 
 
@@ -174,6 +178,11 @@ def _tries(text: str) -> int:
 
 def _scrubbed(text: str, credentials: Credentials) -> str:
     line = mask_url(text.splitlines()[0])
-    for secret in filter(None, (credentials.secret_access_key, credentials.access_key_id)):
+    secrets = (
+        credentials.secret_access_key,
+        credentials.access_key_id,
+        credentials.session_token,
+    )
+    for secret in filter(None, secrets):
         line = line.replace(secret, "***")
     return line

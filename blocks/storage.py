@@ -65,6 +65,7 @@ class AstridStore(Block):
             access_key_id=self.credentials.aws_access_key_id,
             secret_access_key=None if secret is None else secret.get_secret_value(),
             region=self.credentials.region_name or "auto",
+            session_token=self.credentials.aws_session_token,
         )
 
 

@@ -41,6 +41,7 @@ class FaultyProxy:
         self.faults: list[Fault] = []
         self.seen: list[str] = []
         """`METHOD path` of each request, in order."""
+        self.headers: list[dict[str, str]] = []
         self._lock = Lock()
         proxy = self
 
@@ -69,6 +70,7 @@ class FaultyProxy:
         body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
         with self._lock:
             self.seen.append(f"{request.command} {request.path}")
+            self.headers.append({name.lower(): value for name, value in request.headers.items()})
             fault = self.faults.pop(0) if self.faults else None
         if isinstance(fault, int):
             refuse(request, fault)
@@ -308,6 +310,19 @@ def test_a_dead_server_is_known_soon(s3_server: Any, name: str) -> None:
         CALLS[name](store)
 
     assert time.monotonic() - before < QUICK.retry_s
+
+
+@pytest.mark.parametrize("size", [7, PART_BYTES + 7])
+def test_nothing_is_sent_that_r2_refuses(store: Store, proxy: FaultyProxy, size: int) -> None:
+    proxy.headers.clear()
+
+    store.put_named_by_content("x", ".bin", bytes(size))
+
+    sent = {name for headers in proxy.headers for name in headers}
+    refused = ("x-amz-acl", "x-amz-tagging", "x-amz-checksum", "x-amz-sdk", "x-amz-trailer")
+    assert not [name for name in sent if name.startswith(refused)]
+    assert all("/auto/s3/" in headers["authorization"] for headers in proxy.headers)
+    assert all(headers["host"] in proxy.url for headers in proxy.headers)
 
 
 def test_half_a_pair_of_keys_is_refused(s3_server: Any) -> None:

@@ -106,6 +106,16 @@ def test_bootstrap_gives_the_blocks_what_the_settings_say(tmp_path: Path) -> Non
     assert store._keys == Credentials("https://r2.example", "KEY-ID", "s3cr3t", "auto")
 
 
+def test_keys_that_are_lent_for_a_time_keep_their_token(bucket: AstridStore) -> None:
+    assert bucket.credentials
+    lent = bucket.credentials.model_copy(update={"aws_session_token": "t0ken"})
+
+    keys = bucket.model_copy(update={"credentials": lent})._keys
+
+    assert keys.session_token == "t0ken"
+    assert "t0ken" not in repr(keys)
+
+
 def test_store_block_shows_neither_key_nor_its_id(bucket: AstridStore) -> None:
     for shown in (repr(bucket), str(bucket), repr(bucket.open()), repr(bucket._keys)):
         assert "s3cr3t" not in shown
