@@ -33,7 +33,8 @@ CODE = re.compile(r"<Code>\s*([A-Za-z0-9.]+)\s*</Code>")
 TRIES = re.compile(r"after (\d+) retries")
 SILENT = "HTTP error:"
 ROLE = "/latest/"  # the path under which a cloud tells its machines their own keys
-SERVER_CURE = "check CLOUDFLARE_R2_ENDPOINT_URL, ASTRID_STORE_REGION and the network"
+SETTINGS = "CLOUDFLARE_R2_ENDPOINT_URL, ASTRID_STORE_REGION and the network"
+SERVER_CURE = f"check {SETTINGS}"
 KEYS_CURE = (
     "check CLOUDFLARE_R2_ACCESS_KEY_ID and CLOUDFLARE_R2_SECRET_ACCESS_KEY, "
     "and what they may do in this bucket"
@@ -149,7 +150,7 @@ def explain(error: Exception, credentials: Credentials) -> str:
         server = mask_url(credentials.endpoint_url or "the bucket's server")
         return f"{server} gives no answer{tries}; {SERVER_CURE}"
     if status is None:
-        return f"{_scrubbed(text, credentials)}; check ASTRID_STORE_URL and {SERVER_CURE[6:]}"
+        return f"{_scrubbed(text, credentials)}; check ASTRID_STORE_URL, {SETTINGS}"
     code = CODE.search(text)
     named = f" ({code[1]})" if code else ""
     return f"the server answers {status[1]}{status[2]}{named}{tries}; {_cure(int(status[1]), text)}"

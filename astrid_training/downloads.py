@@ -17,6 +17,7 @@ from astrid_training.plan import ROLES
 from astrid_training.records import Downloaded, RefusedFile, Reject, SourceFile
 from astrid_training.sources import Sources
 from astrid_training.store import ObjectChangedError
+from astrid_training.urls import mask_url
 
 __all__ = ["PASSING", "SourceCache", "fetch_sources", "quarantine"]
 
@@ -94,7 +95,7 @@ def fetch_sources(cache: SourceCache, targets: pa.Table) -> Downloaded:
             else:
                 failed[file] = outcome
     rejects = {
-        key: Reject(key, STEP, reason, f"{file.path}: {detail}")
+        key: Reject(key, STEP, reason, f"{mask_url(file.path)}: {detail}")
         for file, (reason, detail) in failed.items()
         for key in wanted[file]
     }

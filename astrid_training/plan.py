@@ -17,6 +17,7 @@ from astrid_training.records import BatchRef, Plan, Reject, Selection
 from astrid_training.sources import Sources
 from astrid_training.store import ObjectInfo, Store
 from astrid_training.surveys import profile_for
+from astrid_training.urls import mask_url
 
 __all__ = ["LABELS", "ROLES", "STAMPS", "TARGETS", "plan_batches"]
 
@@ -163,7 +164,9 @@ def _with_sources(
             files[f"{role}_etag"] = info.etag if isinstance(info, ObjectInfo) else None
             files[f"{role}_size"] = info.size if isinstance(info, ObjectInfo) else None
             refusal = info if isinstance(info, tuple) else quarantined.get(path)
-            problem = problem or (refusal and (refusal[0], f"{role}: {path}: {refusal[1]}"))
+            problem = problem or (
+                refusal and (refusal[0], f"{role}: {mask_url(path)}: {refusal[1]}")
+            )
         if problem:
             rejects.append(Reject(row["sample_key"], "download_fits", *problem))
             continue

@@ -11,7 +11,7 @@ POSTGRES = re.compile(r"^postgres(?:ql)?(?:\+(?P<driver>psycopg2?|asyncpg))?://"
 PASSWORD = re.compile(r"(?<=://)([^:/@]*):[^@]*@(?:[^?#]*@)?")
 HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*)(:[0-9]{1,5})?")
 TOKEN = re.compile(r"(?<=http://)[^:/@?#]+@|(?<=https://)[^:/@?#]+@")  # a user alone is a key
-IN_QUERY = re.compile(r"((?:password|secret|token)=)[^&#]*", re.IGNORECASE)
+IN_QUERY = re.compile(r"((?:password|secret|token|signature|credential)=)[^&#]*", re.IGNORECASE)
 
 
 def mask_url(url: str) -> str:

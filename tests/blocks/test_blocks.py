@@ -106,6 +106,26 @@ def test_bootstrap_gives_the_blocks_what_the_settings_say(tmp_path: Path) -> Non
     assert store._keys == Credentials("https://r2.example", "KEY-ID", "s3cr3t", "auto")
 
 
+def test_a_blocks_keys_open_the_store_and_the_source_bucket(s3_server: Any) -> None:
+    keys = s3_server.credentials
+    block = AstridStore(
+        url=s3_server.make_store().url,
+        credentials=aws_credentials(
+            keys.access_key_id,
+            keys.secret_access_key,
+            endpoint_url=keys.endpoint_url,
+            region=keys.region,
+        ),
+        source_bucket=s3_server.make_bucket(),
+    )
+
+    block.open().put("images/a.npy", b"pixels")
+    Store(f"s3://{block.source_bucket}", block._keys).put("raw/a.fits", b"SIMPLE")
+
+    assert block.open().get("images/a.npy") == b"pixels"
+    assert block.sources().head("raw/a.fits")
+
+
 def test_keys_that_are_lent_for_a_time_keep_their_token(bucket: AstridStore) -> None:
     assert bucket.credentials
     lent = bucket.credentials.model_copy(update={"aws_session_token": "t0ken"})
