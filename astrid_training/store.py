@@ -247,7 +247,7 @@ class Store:
         else:
             cause = str(error).splitlines()[0]
             why = f"{cause}; check that the folder can be written, or correct ASTRID_STORE_URL"
-        return StoreUnavailableError(f"cannot {verb} {key} in {self.url}: {why}")
+        return StoreUnavailableError(f"cannot {verb} {key or 'keys'} in {self.url}: {why}")
 
 
 def exactly(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:

@@ -227,6 +227,7 @@ def test_a_newer_difference_run_without_an_image_hides_nothing(sky: Any, collect
     ("path", "reason"),
     [
         ("https://archive.example/x.fits", "host_not_allowed"),
+        ("https://me:planted@archive.example/x.fits", "unusable_path"),
         ("../../x", "unusable_path"),
         ("gs://b/k", "unusable_path"),
         ("a//b", "unusable_path"),
@@ -247,6 +248,9 @@ def test_a_path_that_leads_nowhere_costs_its_own_samples(
     published = collect()
 
     assert any(row.reason == reason for row in published.funnel)
+    with sky.engine.connect() as connection:
+        details = connection.execute(text("SELECT detail FROM training_rejects")).scalars().all()
+    assert "planted" not in str(details)
     assert published.total_samples > 0
 
 
