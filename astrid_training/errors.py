@@ -13,6 +13,7 @@ __all__ = [
     "ParityError",
     "StoreCorruptError",
     "SurveyProfileError",
+    "UnusablePathError",
 ]
 
 
@@ -30,6 +31,16 @@ class MissingObjectError(FileNotFoundError):
 
 class StoreCorruptError(ValueError):
     """An object's bytes are not those its digest promises."""
+
+
+class UnusablePathError(ValueError):
+    """A path of the database under which no file can be had.
+
+    Attributes:
+        reason: a short code for the funnel.
+    """
+
+    reason = "unusable_path"
 
 
 class FitsRefusedError(ValueError):
