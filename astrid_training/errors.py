@@ -2,6 +2,7 @@
 
 __all__ = [
     "CollectionRefusedError",
+    "DatabaseRightsError",
     "DatabaseUnavailableError",
     "DatasetNotFoundError",
     "DatasetRevokedError",
@@ -12,11 +13,16 @@ __all__ = [
     "ParityError",
     "StoreCorruptError",
     "SurveyProfileError",
+    "UnusablePathError",
 ]
 
 
 class DatabaseUnavailableError(ConnectionError):
     """PostgreSQL does not answer, or is not migrated."""
+
+
+class DatabaseRightsError(PermissionError):
+    """PostgreSQL answers, but the role may not do what was asked."""
 
 
 class MissingObjectError(FileNotFoundError):
@@ -25,6 +31,16 @@ class MissingObjectError(FileNotFoundError):
 
 class StoreCorruptError(ValueError):
     """An object's bytes are not those its digest promises."""
+
+
+class UnusablePathError(ValueError):
+    """A path of the database under which no file can be had.
+
+    Attributes:
+        reason: a short code for the funnel.
+    """
+
+    reason = "unusable_path"
 
 
 class FitsRefusedError(ValueError):

@@ -23,6 +23,10 @@ REASONS = MappingProxyType(
         "changed": "a file changed while it was read; collect again",
         "no_processed": "no completed preprocess run with an image; run it, or set source_policy",
         "no_science": "the observation names no file of its own; ingest it again",
+        "host_not_allowed": "a file lies on a web server that may not be asked; "
+        "add its host to ASTRID_SOURCE_HOSTS, or store the file in the bucket",
+        "web_refused": "a web server does not give a file, or not as a file; "
+        "store it in the bucket, or correct the path",
         # what the FITS guard refuses; each concerns one of the sample's files
         "empty": "a file has no bytes; fetch it again from the survey",
         "unusable_path": "the database names a file in a way that leads nowhere; correct the path",

@@ -20,8 +20,9 @@ from astrid_training.errors import FitsRefusedError, MissingObjectError
 from astrid_training.fits_guard import GUARD_VERSION
 from astrid_training.plan import TARGETS, _quarantined
 from astrid_training.records import Downloaded, RefusedFile, SourceFile
+from astrid_training.sources import Sources
 from astrid_training.stamps import ROLES
-from astrid_training.store import Credentials, ObjectChangedError, ObjectInfo, Sources, Store
+from astrid_training.store import Credentials, ObjectChangedError, ObjectInfo, Store
 
 
 def fits_bytes(value: int) -> bytes:
