@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from astrid_training.build import BUILT
 from astrid_training.errors import FunnelError
+from astrid_training.negatives import SKY
 from astrid_training.packs import read_table
 from astrid_training.records import (
     BuiltBatch,
@@ -20,6 +21,7 @@ from astrid_training.records import (
     Selection,
     count_rejects,
 )
+from astrid_training.sky_negatives import NOTES
 from astrid_training.store import Store
 
 __all__ = ["Assembled", "assemble", "class_counts", "split_counts"]
@@ -35,8 +37,8 @@ class Assembled:
     """Every other subject of the selection, once."""
     funnel: list[FunnelRow]
     """Selected, then the drops by step and reason, then kept; the counts add up."""
-    detections: dict[str, str]
-    """sample_key -> detection_id, for kept and dropped alike."""
+    detections: dict[str, str | None]
+    """sample_key -> detection_id, for kept and dropped alike; None for sky."""
     notes: dict[str, Any]
     """What happened to reviews on the way to labels, see `label_notes`."""
 
@@ -82,6 +84,7 @@ def label_notes(selection: pa.Table) -> dict[str, Any]:
         "label_sources": dict(sorted(Counter(selection["label_source"].to_pylist()).items())),
         "unmapped_words": dict(sorted(words.items())),
         "mutated_after_as_of": pc.sum(selection["mutated_after_as_of"]).as_py() or 0,
+        "negatives": json.loads((selection.schema.metadata or {}).get(NOTES, b"{}")),
     }
 
 
@@ -123,10 +126,11 @@ def split_counts(samples: pa.Table) -> dict[str, int]:
 
 
 def class_counts(samples: pa.Table) -> dict[str, int]:
-    """Return samples per class, rejected ones under `bogus`."""
+    """Return samples per class, rejected ones under `bogus`, places without any under `sky`."""
     return dict(sorted(Counter(_classes(samples)).items()))
 
 
 def _classes(samples: pa.Table) -> Iterable[str]:
-    pairs = zip(samples["anomaly_type"].to_pylist(), samples["is_anomaly"].to_pylist(), strict=True)
-    return (name if is_anomaly else "bogus" for name, is_anomaly in pairs)
+    columns = (samples[name].to_pylist() for name in ("anomaly_type", "is_anomaly", "label_source"))
+    for name, is_anomaly, source in zip(*columns, strict=True):
+        yield name if is_anomaly else SKY if source == SKY else "bogus"

@@ -9,6 +9,7 @@ __all__ = [
     "CHANNELS",
     "Channel",
     "MaskRule",
+    "NegativesRule",
     "PreprocessSpec",
     "SourcePolicy",
     "SplitPolicy",
@@ -112,6 +113,25 @@ class MaskRule(_Frozen):
     )
     saturation_grow_px: int = Field(
         1, ge=0, description="Saturated regions are widened by this, pixels."
+    )
+
+
+class NegativesRule(_Frozen):
+    """How many negatives stand beside the real ones. Limits only: no real one is left out for them."""
+
+    model_config = ConfigDict(title="Negatives")
+
+    bogus_per_real: float | None = Field(
+        1.0, ge=0, description="Most rejected detections per real one; none given: all of them."
+    )
+    sky_per_real: float = Field(
+        0.5, ge=0, description="Most places per real one where nothing was ever detected; 0: none."
+    )
+    most_sky_share: float = Field(
+        0.3, ge=0, le=0.9, description="Most of val and of test that such places may be."
+    )
+    injected_in_test: bool = Field(
+        default=False, description="Let injected sources into val and test."
     )
 
 
@@ -221,6 +241,9 @@ class TrainingDataCollectionParams(_Frozen):
         default_factory=PreprocessSpec, description="How pixels are prepared."
     )
     mask: MaskRule = Field(default_factory=MaskRule, description="How masks are drawn.")
+    negatives: NegativesRule = Field(
+        default_factory=NegativesRule, description="How many negatives stand beside the real ones."
+    )
     split: SplitPolicy = Field(
         default_factory=SplitPolicy, description="How the sky is divided into train, val and test."
     )

@@ -13,6 +13,7 @@ from astrid_training.stamps import centre_pixel, overlap
 from astrid_training.surveys.frames import Frame
 
 __all__ = [
+    "REFINED",
     "Aperture",
     "Position",
     "aperture",

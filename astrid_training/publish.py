@@ -18,6 +18,7 @@ from astrid_training.errors import GateFailedError
 from astrid_training.identity import dataset_digests, query_digest, version_id
 from astrid_training.ledger import extend_ledger, ledger_head, propose_splits
 from astrid_training.migrate import migrations
+from astrid_training.negatives import hold_back
 from astrid_training.packs import FORMAT_VERSION, PackCache, put_table
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.processor import fingerprint
@@ -50,6 +51,7 @@ _METADATA = (
     "y",
     "fwhm_px",
     "fwhm_source",
+    "mask_flags",
     "quality_score",
     "source_kind",
     "diff_sign",
@@ -143,9 +145,11 @@ class _Draft:
 def _draft(connection: Connection, assembled: Assembled, run: Collected) -> _Draft:
     policy = run.params.split
     head = ledger_head(connection, policy)
-    assignments = propose_splits(connection, assembled.samples, policy)
+    proposed = propose_splits(connection, assembled.samples, policy)
+    assignments = hold_back(assembled.samples, proposed, run.params.negatives, policy.salt)
+    of_detections = [one for one in assembled.rejects if assembled.detections[one.sample_key]]
     samples, report = assess(
-        _with_splits(assembled.samples, assignments), assembled.rejects, run.params
+        _with_splits(assembled.samples, assignments), of_detections, run.params
     )
     if not report.passed:
         raise CollectionGateError(report, assembled.funnel)
@@ -159,10 +163,11 @@ def _draft(connection: Connection, assembled: Assembled, run: Collected) -> _Dra
 
 
 def _verify(packs: PackCache, samples: pa.Table) -> None:
-    for kind in ("image", "flag", "mask"):
-        if f"{kind}_pack" in samples.column_names:
-            for digest in sorted(set(samples[f"{kind}_pack"].to_pylist())):
-                packs.verify(f"{kind}s", digest)
+    for kind in ("images", "flags", "significance", "masks"):
+        column = f"{kind.removesuffix('s')}_pack"
+        if column in samples.column_names:
+            for digest in sorted(set(samples[column].to_pylist())):
+                packs.verify(kind, digest)
 
 
 def _with_splits(samples: pa.Table, assignments: list[Assignment]) -> pa.Table:

@@ -15,6 +15,8 @@ REASONS = MappingProxyType(
         "class_unknown": "real, but nobody named its class, and anomaly_types asks for some",
         "class_not_selected": "of a class that anomaly_types leaves out",
         "beyond_max_samples": "not among the first max_samples; raise that",
+        "beyond_bogus_per_real": "more rejected detections than negatives.bogus_per_real allows; "
+        "raise that",
         "mutated_after_as_of": "a row of it changed after as_of, and strict_as_of asks for none such",
         "no_difference": "no completed difference image; run the differencing",
         # files

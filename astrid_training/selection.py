@@ -11,12 +11,14 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection, Row
 
+from astrid_training.completion import complete_selection
 from astrid_training.database import query
 from astrid_training.digests import sample_key, unit_hash
 from astrid_training.errors import CollectionRefusedError
 from astrid_training.images import Images, choose_images
 from astrid_training.labels import LEGACY_VALIDATOR, SubjectLabel, Vote, counting_votes, fuse
 from astrid_training.ledger import propose_splits
+from astrid_training.neighbours import NEIGHBOURS
 from astrid_training.params import CHANNELS, SourcePolicy, TrainingDataCollectionParams
 from astrid_training.subjects import join_detections
 from astrid_training.surveys import profile_for
@@ -59,6 +61,8 @@ SELECTION = pa.schema(
         ("agreement", pa.float64()),
         ("votes", pa.string()),  # JSON list of all votes, each with its state
         ("mutated_after_as_of", pa.bool_()),  # a row changed since, so it may have been another
+        ("candidates_fwhm_px", pa.float64()),  # median over 20 or more of the exposure
+        ("neighbours", NEIGHBOURS),
         ("group_key", pa.string()),
         ("split", pa.string()),  # proposed; publishing decides
         *((f"{role}_{what}", pa.string()) for role in CHANNELS for what in ("path", "kind")),
@@ -108,7 +112,8 @@ def select_subjects(
     ).all()
     subjects = [_filtered(subject, params) for subject in _subjects(rows)]
     found = _add_sources(connection, subjects, params.source_policy, as_of)
-    return _table(_capped(connection, found, params))
+    table = _table(_capped(connection, found, params))
+    return complete_selection(connection, table, params, as_of)
 
 
 def _known_surveys(connection: Connection, wanted: Sequence[str] | None) -> list[str]:
