@@ -89,7 +89,7 @@ def label_notes(selection: pa.Table) -> dict[str, Any]:
 
 
 def _join(kept: pa.Table, store: Store, built: Sequence[BuiltBatch]) -> pa.Table:
-    kept = kept.drop_columns(["step", "reason", "detail"])
+    kept = kept.drop_columns(["step", "reason", "detail", "neighbours"])  # Arrow joins no lists
     tables = [read_table(store, "built", batch.samples) for batch in built]
     pixels = pa.concat_tables([BUILT.empty_table(), *tables])
     both = sorted(set(kept.column_names) & set(pixels.column_names) - {"sample_key"})

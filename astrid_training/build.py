@@ -20,8 +20,8 @@ from astrid_training.errors import FitsRefusedError
 from astrid_training.exposures import ExposureContext, Target, build_exposure
 from astrid_training.masks import Targets, make_masks
 from astrid_training.measure import MEASUREMENTS
-from astrid_training.packs import PackCache, put_array, put_table, read_table
 from astrid_training.neighbours import place_neighbours
+from astrid_training.packs import PackCache, put_array, put_table, read_table
 from astrid_training.params import Channel, MaskRule
 from astrid_training.plan import STAMPS, exposures_of
 from astrid_training.positions import REFINED
@@ -89,7 +89,11 @@ def build_stamps(
         lit.append(stamps.significance)
         measures.append(stamps.measures)
         rejects += stamps.rejects
-    arrays = {"images": pixels, "flags": flags, "significance": lit}
+    arrays: dict[str, Sequence[NDArray[Any]]] = {
+        "images": pixels,
+        "flags": flags,
+        "significance": lit,
+    }
     return _store_stamps(store, arrays, measures, rejects)
 
 

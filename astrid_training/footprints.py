@@ -100,7 +100,7 @@ def elongations(footprints: Bools) -> Floats:
     stamp, y, x = np.nonzero(footprints)
     size = np.bincount(stamp, minlength=len(footprints))
 
-    def mean(values: Floats) -> Floats:
+    def mean(values: NDArray[np.float64] | NDArray[np.intp]) -> Floats:
         total = np.bincount(stamp, values, minlength=len(footprints))
         return total / np.maximum(size, 1)
 

@@ -51,8 +51,8 @@ class Targets:
     """Whether it leaves a trail."""
 
     def __getitem__(self, stamps: slice) -> "Targets":
-        fields = (self.x, self.y, self.fwhm_px, self.codes, self.moving)
-        return Targets(*(field[stamps] for field in fields))
+        x, y, fwhm = (field[stamps] for field in (self.x, self.y, self.fwhm_px))
+        return Targets(x, y, fwhm, self.codes[stamps], self.moving[stamps])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,9 +166,7 @@ def _areas(
     lit: NDArray[np.float32], disk: Bools, targets: Targets, rule: MaskRule
 ) -> tuple[Bools, Bools]:
     """Return the pixels of the targets, and those of the islands that they lie on."""
-    found = find_footprints(
-        lit, targets.x, targets.y, targets.fwhm_px, targets.codes == REAL, rule
-    )
+    found = find_footprints(lit, targets.x, targets.y, targets.fwhm_px, targets.codes == REAL, rule)
     long = targets.moving | (elongations(found.part) > rule.trail_elongation)
     reach = np.where(long, np.inf, rule.cap_fwhm * targets.fwhm_px)
     within = disks(lit.shape[1:], targets.x, targets.y, reach)

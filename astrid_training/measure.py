@@ -114,9 +114,7 @@ def measure_stamps(
     return rows
 
 
-def _of_exposure(
-    frames: ExposureFrames, context: ExposureContext, psf: Psf
-) -> dict[str, Any]:
+def _of_exposure(frames: ExposureFrames, context: ExposureContext, psf: Psf) -> dict[str, Any]:
     science, primary = frames.science.meta, frames.primary.meta
     present = {role: frames.role(role) for role in ROLES}
     kinds = {role: frame.kind for role, frame in present.items() if frame is not None}

@@ -102,9 +102,7 @@ def _detections_near(
     connection: Connection, rows: Sequence[Row], size_px: int, as_of: datetime
 ) -> defaultdict[int, list[Row]]:
     """Return the detections of each row's observation that its stamp may show, by row number."""
-    scale = [
-        row["pixel_scale"] or profile_for(row["survey"]).pixel_scale_arcsec for row in rows
-    ]
+    scale = [row["pixel_scale"] or profile_for(row["survey"]).pixel_scale_arcsec for row in rows]
     reach = [
         (size_px * one * np.sqrt(0.5) + REACH_FWHM * row["fwhm_arcsec"]) / 3600
         for row, one in zip(rows, scale, strict=True)
@@ -132,7 +130,9 @@ def _neighbours(row: Row, near: Sequence[Row], codes: Mapping[str, int]) -> list
     same = max(scale, SAME_FWHM * row["fwhm_arcsec"])
     taken = [(0.0, 0.0)]
     found = []
-    for one in sorted(near, key=lambda one: (one["detection_id"] not in codes, one["detection_id"])):
+    for one in sorted(
+        near, key=lambda one: (one["detection_id"] not in codes, one["detection_id"])
+    ):
         east, north = _offset(row, one)
         reviewed = one["detection_id"] in codes
         if not reviewed and any(np.hypot(east - a, north - b) <= same for a, b in taken):
@@ -161,7 +161,9 @@ def _difference(value: int | None, other: int | None) -> int | None:
     return None if value is None or other is None else value - other
 
 
-def place_neighbours(neighbours: Sequence[Sequence[Row] | None], measured: Sequence[Row]) -> Neighbours:
+def place_neighbours(
+    neighbours: Sequence[Sequence[Row] | None], measured: Sequence[Row]
+) -> Neighbours:
     """Return the neighbours of stamps in the stamps' pixels.
 
     Args:
@@ -193,5 +195,3 @@ def _pixel(one: Row, row: Row) -> tuple[float, float]:
     if one["dx_px"] is None or row["source_kind"] == "stamp":
         return float("nan"), float("nan")  # each stamp counts its pixels from its own corner
     return row["x"] + one["dx_px"], row["y"] + one["dy_px"]
-
-

@@ -96,7 +96,10 @@ def _of_reference(frames: ExposureFrames, context: ExposureContext) -> float | N
     """Return what the reference's header says, in pixels of science; None without a difference."""
     if frames.difference is None or frames.reference is None:
         return None
-    meta, scale = frames.reference.meta, frames.science.meta.pixel_scale_arcsec or context.pixel_scale
+    meta, scale = (
+        frames.reference.meta,
+        frames.science.meta.pixel_scale_arcsec or context.pixel_scale,
+    )
     if meta.seeing_px is None:
         return None
     ratio = meta.pixel_scale_arcsec / scale if meta.pixel_scale_arcsec and scale else 1.0

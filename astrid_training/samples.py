@@ -42,7 +42,11 @@ COLUMNS = (
     Column(
         "anomaly_type", pa.string(), "class of a real, artifact class of a rejected; may be NULL"
     ),
-    Column("label_source", pa.string(), "who labelled it: human, machine where no person did, injected, or sky"),
+    Column(
+        "label_source",
+        pa.string(),
+        "who labelled it: human, machine where no person did, injected, or sky",
+    ),
     Column("p_real", pa.float64(), "posterior probability of being real, from the reviews alone"),
     Column("confidence", pa.float64(), "max(p_real, 1 - p_real)"),
     Column("weight", pa.float64(), "2 x confidence - 1, the sample's weight in a loss"),

@@ -32,7 +32,7 @@ def significance(difference: Pixels, fwhm_px: float) -> NDArray[np.float16]:
     """
     kernel = _kernel(SMOOTHING * fwhm_px / FWHM_PER_SIGMA)
     missing = np.isnan(difference)
-    holed = missing.any(axis=(1, 2))
+    holed: NDArray[np.bool_] = np.any(missing, axis=(1, 2))
     smooth = _smoothed(difference, kernel)
     smooth /= _smoothed(np.ones((1, *difference.shape[1:]), np.float32), kernel)
     if holed.any():
@@ -40,7 +40,8 @@ def significance(difference: Pixels, fwhm_px: float) -> NDArray[np.float16]:
         filled = _smoothed(np.where(missing[holed], 0, difference[holed]), kernel)
         with np.errstate(invalid="ignore"):
             smooth[holed] = np.where(missing[holed], np.nan, filled / valid)
-    noise = _noise(smooth.reshape(len(smooth), -1), holed)
+    count, *sides = smooth.shape
+    noise = _noise(smooth.reshape(count, sides[0] * sides[1]), holed)
     with np.errstate(invalid="ignore", divide="ignore"):
         smooth /= np.where(noise > 0, noise, np.nan)[:, None, None]
     np.clip(smooth, -LARGEST, LARGEST, out=smooth)
@@ -50,7 +51,8 @@ def significance(difference: Pixels, fwhm_px: float) -> NDArray[np.float16]:
 def _kernel(sigma_px: float) -> Pixels:
     radius = max(1, math.ceil(KERNEL_SIGMA * sigma_px))
     weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma_px) ** 2)
-    return (weights / weights.sum()).astype(np.float32)
+    kernel: Pixels = (weights / weights.sum()).astype(np.float32)
+    return kernel
 
 
 def _smoothed(images: Pixels, kernel: Pixels) -> Pixels:
@@ -73,9 +75,12 @@ def _noise(values: Pixels, holed: NDArray[np.bool_]) -> Pixels:
 
 
 def _deviation(values: Pixels) -> Pixels:
-    middle = (values.shape[1] - 1) // 2
-    medians = np.partition(values, middle, axis=1)[:, middle, None]
-    apart = np.abs(values - medians)
-    apart.partition(middle, axis=1)
-    deviation: Pixels = MAD_TO_SIGMA * apart[:, middle]
-    return deviation
+    apart = np.abs(values - _medians(values)[:, None])
+    return np.float32(MAD_TO_SIGMA) * _medians(apart)
+
+
+def _medians(values: Pixels) -> Pixels:
+    count = values.shape[1]
+    middle = [(count - 1) // 2, count // 2]
+    medians: Pixels = np.partition(values, middle, axis=1)[:, middle].mean(axis=1)
+    return medians

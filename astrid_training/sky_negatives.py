@@ -31,7 +31,7 @@ CONFIDENCE = 0.999
 """Of finding nothing where nothing was ever seen: the most that any label has."""
 RADIAN_ARCSEC = 3600 * 180 / np.pi
 
-_LABEL = {
+_LABEL: dict[str, Any] = {
     "detection_id": None,
     "pixel_x": None,
     "pixel_y": None,
@@ -119,6 +119,10 @@ def add_sky(
     if wanted:
         exposures = _exposures(connection, kept, as_of, counts)
         ranked = _ranked(connection, exposures, params, as_of, wanted)
+        placed = {row["observation_id"] for row in ranked}
+        counts["no_place"] = sum(
+            len(one.rows) for one in exposures if one.observation["observation_id"] not in placed
+        )
         found = _taken(connection, ranked, kept, params, wanted)
         counts["drawn"] = len(found)
     notes = {**(selection.schema.metadata or {}), NOTES: json.dumps({"sky": counts}).encode()}
@@ -135,11 +139,18 @@ def _exposures(
     counts["no_frame"] = sum(row["science_kind"] == "stamp" for row in kept)
     for row in kept:
         if row["science_kind"] != "stamp":
-            by_images[row["observation_id"], row["science_path"], row["difference_path"] or ""].append(row)
+            by_images[
+                row["observation_id"], row["science_path"], row["difference_path"] or ""
+            ].append(row)
     wanted = {"observations": sorted({key[0] for key in by_images}), "as_of": as_of}
-    told = {row["observation_id"]: dict(row) for row in connection.execute(query("sky_fields"), wanted).mappings()}
+    told = {
+        row["observation_id"]: dict(row)
+        for row in connection.execute(query("sky_fields"), wanted).mappings()
+    }
     sized = {name: row for name, row in told.items() if row["image_width"] and row["image_height"]}
-    counts["no_frame_size"] = sum(len(rows) for key, rows in by_images.items() if key[0] not in sized)
+    counts["no_frame_size"] = sum(
+        len(rows) for key, rows in by_images.items() if key[0] not in sized
+    )
     return [
         _Exposure(rows, sized[key[0]]) for key, rows in sorted(by_images.items()) if key[0] in sized
     ]
@@ -213,11 +224,11 @@ def _places(
     middle = field.onto([told["ra"]], [told["dec"]])[0]
     inner = min(told["image_width"], told["image_height"]) / 2 - spec.stamp_size / 2
     grid = _grid(middle, inner, step)
-    places = grid * float(step)
+    places = (grid * step).astype(np.float64)
     clear = np.sqrt(2) * (spec.stamp_size / 2 + CLEAR_FWHM * fwhm) + GRAIN_PX / np.sqrt(2)
-    free = _apart(places, occupied, lambda d: np.hypot(*d)) >= clear
-    others = field.onto(*_positions(reviewed))
-    free &= _apart(places, others, lambda d: np.abs(d).max(axis=0)) > spec.stamp_size
+    free = np.hypot(*_offsets(places, occupied)).min(axis=1, initial=np.inf) >= clear
+    across = np.abs(_offsets(places, field.onto(*_positions(reviewed)))).max(axis=0)
+    free &= across.min(axis=1, initial=np.inf) > spec.stamp_size
     own = field.onto(*_positions(one.rows))
     near = np.abs(places[:, 1, None] - own[:, 1]).min(axis=1, initial=np.inf) <= spec.cell_px
     names = [f"{step * field.scale:.4f}:{i}:{j}" for i, j in grid.tolist()]
@@ -237,18 +248,18 @@ def _grid(middle: Floats, radius: float, step: int) -> NDArray[np.int64]:
     east, north = (np.arange(a, b + 1) for a, b in zip(low, high, strict=True))
     points = np.stack(np.meshgrid(east, north), axis=-1).reshape(-1, 2)
     inside = np.hypot(*(points * step - middle).T) <= radius
-    return points[inside].astype(np.int64)
+    grid: NDArray[np.int64] = points[inside].astype(np.int64)
+    return grid
 
 
 def _positions(rows: Sequence[Row]) -> tuple[list[float], list[float]]:
     return [row["ra_deg"] for row in rows], [row["dec_deg"] for row in rows]
 
 
-def _apart(places: Floats, others: Floats, norm: Any) -> Floats:  # noqa: ANN401 - of (2, n, m)
-    """Return (n,) how far the nearest of `others` is from each place; infinity if there are none."""
-    offsets = np.moveaxis(places[:, None] - others[None], -1, 0)
-    nearest: Floats = norm(offsets).min(axis=1, initial=np.inf)
-    return nearest
+def _offsets(places: Floats, others: Floats) -> Floats:
+    """Return (2, n, m) pixels from each of `others` to each place, to the east and to the north."""
+    offsets: Floats = np.moveaxis(places[:, None] - others[None], -1, 0)
+    return offsets
 
 
 def _row(field: _Field, one: _Exposure, index: str, place: Floats) -> Row:

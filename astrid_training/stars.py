@@ -68,7 +68,9 @@ def _round_ones(boxes: Floats, noise: float, x: Indices, y: Indices) -> list[Sta
     with np.errstate(invalid="ignore", divide="ignore"):
         for _ in range(ROUNDS):
             u, v = offsets - dx[:, None], offsets - dy[:, None]
-            weight = np.exp(-(u[:, None, :] ** 2 + v[:, :, None] ** 2) / 2 / variance[:, None, None])
+            weight = np.exp(
+                -(u[:, None, :] ** 2 + v[:, :, None] ** 2) / 2 / variance[:, None, None]
+            )
             held = weight * boxes
             total = held.sum(axis=(1, 2))
             by_column, by_row = held.sum(axis=1), held.sum(axis=2)

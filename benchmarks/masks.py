@@ -84,7 +84,7 @@ def _make_sky(seed: int) -> _Sky:
     rng = np.random.default_rng(seed)
     x, y = rng.uniform(SIDE / 2 - 0.5, SIDE / 2 + 0.5, (2, COUNT))
     fwhm = np.repeat(rng.uniform(*FWHM_PX, COUNT // BLOCK + 1), BLOCK)[:COUNT]
-    snr = np.exp(rng.uniform(*np.log(SNR), COUNT)) * rng.choice([-1, 1], COUNT)
+    snr = np.exp(rng.uniform(np.log(SNR[0]), np.log(SNR[1]), COUNT)) * rng.choice([-1, 1], COUNT)
     flux = snr * NOISE * np.sqrt(4 * np.pi * _variance(fwhm))
     return _Sky(rng, x, y, fwhm, flux)
 
@@ -115,8 +115,8 @@ def _trails(length_fwhm: float) -> "Draw":
     def draw(sky: _Sky) -> tuple[Floats, Floats]:
         dx, dy = sky.away((length_fwhm, length_fwhm))
         steps = np.linspace(-0.5, 0.5, int(4 * length_fwhm) + 1)
-        light: Floats = sum(sky.light(step * dx, step * dy) for step in steps) / len(steps)
-        light *= length_fwhm / 2  # as bright per FWHM as a fainter point source
+        light = np.sum([sky.light(step * dx, step * dy) for step in steps], axis=0) / len(steps)
+        light *= length_fwhm / 2  # per FWHM of its length half as bright as a point source
         return light, light
 
     return draw
@@ -149,9 +149,7 @@ def make_scene(kind: str, seed: int = 1) -> Scene:
     return Scene(images, _held(own), sky.x, sky.y, sky.fwhm_px, code, moving)
 
 
-def overlap(
-    scene: Scene, rule: MaskRule, code: int | None = None, *, known: bool = True
-) -> float:
+def overlap(scene: Scene, rule: MaskRule, code: int | None = None, *, known: bool = True) -> float:
     """Return the median intersection over union of masks and truth.
 
     Args:
