@@ -254,6 +254,12 @@ class Sky:
 
 
 @pytest.fixture(scope="session")
+def make_sky() -> type[Sky]:
+    """The class of simulated surveys, for tests that have one of their own."""
+    return Sky
+
+
+@pytest.fixture(scope="session")
 def _simulated(
     databases: Databases, _migrated: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Sky]:

@@ -436,9 +436,9 @@ def test_a_failed_gate_leaves_nothing_behind(
 
 
 def test_anomaly_types_select_among_reals_only(sky: Any, collect: Collect) -> None:
-    everything = collect()
+    everything = collect(negatives={"bogus_per_real": None})
 
-    chosen = collect(anomaly_types=["supernova"], name="chosen")
+    chosen = collect(anomaly_types=["supernova"], name="chosen", negatives={"bogus_per_real": None})
 
     assert set(chosen.classes) == {"bogus", "supernova"}
     assert chosen.classes["bogus"] == everything.classes["bogus"]
