@@ -2,14 +2,15 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import KDTree
 from sqlalchemy import Connection
 
 from astrid_training.database import query
@@ -18,6 +19,7 @@ from astrid_training.ledger import propose_splits
 from astrid_training.negatives import JUDGING, SKY, most_sky
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.sky import unit_vectors
+from astrid_training.splits import Assignment
 from astrid_training.surveys import profile_for
 
 __all__ = ["NOTES", "add_sky"]
@@ -51,6 +53,22 @@ _LABEL: dict[str, Any] = {
     "neighbours": [],
 }
 
+_NEEDED = [
+    "observation_id",
+    "observation_time",
+    "survey",
+    "split",
+    "reason",
+    "is_anomaly",
+    "ra_deg",
+    "dec_deg",
+    "fwhm_arcsec",
+    "pixel_scale",
+    "science_path",
+    "science_kind",
+    "difference_path",
+]
+
 Floats = NDArray[np.float64]
 Row = dict[str, Any]
 
@@ -66,7 +84,7 @@ class _Field:
     east: Floats
     north: Floats
 
-    def onto(self, ra_deg: Sequence[float], dec_deg: Sequence[float]) -> Floats:
+    def onto(self, ra_deg: ArrayLike, dec_deg: ArrayLike) -> Floats:
         """Return (n, 2) pixels to the east and north of the centre."""
         vectors = unit_vectors(ra_deg, dec_deg).reshape(-1, 3)
         plane = np.stack([vectors @ self.east, vectors @ self.north], axis=1)
@@ -74,13 +92,13 @@ class _Field:
         pixels: Floats = plane / along * RADIAN_ARCSEC / self.scale
         return pixels
 
-    def sky(self, place: Floats) -> tuple[float, float]:
-        """Return RA and declination of a place, degrees."""
-        east, north = place * self.scale / RADIAN_ARCSEC
-        x, y, z = self.centre + east * self.east + north * self.north
-        return float(np.degrees(np.arctan2(y, x)) % 360), float(
-            np.degrees(np.arctan2(z, np.hypot(x, y)))
-        )
+    def sky(self, places: Floats) -> Floats:
+        """Return (n, 2) RA and declination of places, degrees."""
+        east, north = (places * self.scale / RADIAN_ARCSEC).T
+        vectors = self.centre + east[:, None] * self.east + north[:, None] * self.north
+        x, y, z = vectors.T
+        ra, dec = np.degrees(np.arctan2(y, x)) % 360, np.degrees(np.arctan2(z, np.hypot(x, y)))
+        return np.stack([ra, dec], axis=1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,9 +106,33 @@ class _Exposure:
     """A frame with kept samples."""
 
     rows: list[Row]
-    """Its samples."""
-    observation: Row
+    """Its samples, with their `number` in the selection."""
+    told: Row
     """As the query sky_fields tells."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Grid:
+    """Places over a field, in the order of their hashes."""
+
+    names: list[str]
+    pixels: Floats
+    """(n, 2) to the east and north of the field's centre."""
+    sky: Floats
+    """(n, 2) degrees."""
+    clear: Floats
+    """(n,) pixels to the nearest detection or candidate."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A sky negative that may be taken."""
+
+    key: str
+    ra_deg: float
+    dec_deg: float
+    like: Row
+    """A sample of the same exposure."""
 
 
 def add_sky(
@@ -112,22 +154,22 @@ def add_sky(
         params: of the collection.
         as_of: what came later is not known.
     """
-    kept = [row for row in selection.to_pylist() if row["reason"] is None]
+    rows = selection.select(_NEEDED).to_pylist()
+    kept = [{**row, "number": n} for n, row in enumerate(rows) if row["reason"] is None]
     wanted = int(params.negatives.sky_per_real * sum(row["is_anomaly"] for row in kept))
     counts: dict[str, int] = {"wanted": wanted, "drawn": 0}
-    found: list[Row] = []
+    taken: list[tuple[_Place, Assignment]] = []
     if wanted:
         exposures = _exposures(connection, kept, as_of, counts)
         ranked = _ranked(connection, exposures, params, as_of, wanted)
-        placed = {row["observation_id"] for row in ranked}
+        placed = {place.like["observation_id"] for place in ranked}
         counts["no_place"] = sum(
-            len(one.rows) for one in exposures if one.observation["observation_id"] not in placed
+            len(one.rows) for one in exposures if one.told["observation_id"] not in placed
         )
-        found = _taken(connection, ranked, kept, params, wanted)
-        counts["drawn"] = len(found)
+        taken = _taken(connection, ranked, kept, params, wanted)
+        counts["drawn"] = len(taken)
     notes = {**(selection.schema.metadata or {}), NOTES: json.dumps({"sky": counts}).encode()}
-    sky = pa.Table.from_pylist(found, schema=selection.schema)
-    joined = pa.concat_tables([selection, sky]).sort_by("sample_key")
+    joined = pa.concat_tables([selection, _rows(selection, taken)]).sort_by("sample_key")
     return joined.replace_schema_metadata(notes)
 
 
@@ -135,24 +177,26 @@ def _exposures(
     connection: Connection, kept: Sequence[Row], as_of: datetime, counts: dict[str, int]
 ) -> list[_Exposure]:
     """Return the exposures that have frames of known size; count the samples of the others."""
-    by_images: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
+    frames: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
     counts["no_frame"] = sum(row["science_kind"] == "stamp" for row in kept)
     for row in kept:
         if row["science_kind"] != "stamp":
-            by_images[
-                row["observation_id"], row["science_path"], row["difference_path"] or ""
-            ].append(row)
-    wanted = {"observations": sorted({key[0] for key in by_images}), "as_of": as_of}
-    told = {
+            images = (row["observation_id"], row["science_path"], row["difference_path"] or "")
+            frames[images].append(row)
+    wanted = {"observations": sorted({images[0] for images in frames}), "as_of": as_of}
+    told = connection.execute(query("sky_fields"), wanted).mappings()
+    sized = {
         row["observation_id"]: dict(row)
-        for row in connection.execute(query("sky_fields"), wanted).mappings()
+        for row in told
+        if row["image_width"] and row["image_height"]
     }
-    sized = {name: row for name, row in told.items() if row["image_width"] and row["image_height"]}
     counts["no_frame_size"] = sum(
-        len(rows) for key, rows in by_images.items() if key[0] not in sized
+        len(rows) for images, rows in frames.items() if images[0] not in sized
     )
     return [
-        _Exposure(rows, sized[key[0]]) for key, rows in sorted(by_images.items()) if key[0] in sized
+        _Exposure(rows, sized[images[0]])
+        for images, rows in sorted(frames.items())
+        if images[0] in sized
     ]
 
 
@@ -162,26 +206,29 @@ def _ranked(
     params: TrainingDataCollectionParams,
     as_of: datetime,
     wanted: int,
-) -> list[Row]:
-    """Return sky rows in the order in which they are taken: each exposure's first place, then seconds."""
-    fields = {one.observation["field"]: _field(one) for one in exposures}
+) -> list[_Place]:
+    """Return places in the order in which they are taken: the best of each exposure, then seconds."""
+    over: defaultdict[str, list[_Exposure]] = defaultdict(list)
+    for one in exposures:
+        over[one.told["field"]].append(one)
+    fields = {name: _field(several[0]) for name, several in over.items()}
     occupied = _occupied(connection, fields, as_of)
-    reviewed: defaultdict[str, list[Row]] = defaultdict(list)
-    for one in exposures:
-        reviewed[one.observation["field"]] += one.rows
     most = wanted // max(len(exposures), 1) + 2
-    rows = []
-    for one in exposures:
-        name = one.observation["field"]
-        places = _places(fields[name], one, occupied[name], reviewed[name], params)
-        for rank, (index, place) in zip(range(most), places, strict=False):
-            row = _row(fields[name], one, index, place)
-            rows.append((rank, unit_hash(params.split.salt, row["sample_key"]), row))
-    return [row for _, _, row in sorted(rows, key=lambda ranked: ranked[:2])]
+    found: list[tuple[int, float, _Place]] = []
+    for name, several in over.items():
+        grid = _grid(fields[name], several, occupied[name], params)
+        for one in several:
+            best = _best(fields[name], grid, one, params)[:most]
+            for rank, n in enumerate(best.tolist()):
+                key = sample_key(SKY, name, grid.names[n], one.told["observation_id"])
+                ra, dec = grid.sky[n].tolist()
+                place = _Place(key, ra, dec, one.rows[0])
+                found.append((rank, unit_hash(params.split.salt, key), place))
+    return [place for _, _, place in sorted(found, key=lambda ranked: ranked[:2])]
 
 
 def _field(one: _Exposure) -> _Field:
-    told, first = one.observation, one.rows[0]
+    told, first = one.told, one.rows[0]
     ra, dec = np.radians([told["field_ra"], told["field_dec"]])
     return _Field(
         told["field"],
@@ -202,94 +249,115 @@ def _occupied(
         "as_of": as_of,
     }
     found: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
-    for row in connection.execute(query("occupied_sky"), wanted):
-        found[row.field].append((row.ra_deg, row.dec_deg))
+    for name, ra, dec in connection.execute(query("occupied_sky"), wanted):
+        found[name].append((ra, dec))
     return {
-        name: field.onto(*zip(*found[name], strict=True)) if found[name] else np.empty((0, 2))
+        name: field.onto(*np.array(found[name]).T) if found[name] else np.empty((0, 2))
         for name, field in fields.items()
     }
 
 
-def _places(
+def _grid(
     field: _Field,
-    one: _Exposure,
+    exposures: Sequence[_Exposure],
     occupied: Floats,
-    reviewed: Sequence[Row],
     params: TrainingDataCollectionParams,
-) -> Iterator[tuple[str, Floats]]:
-    """Yield the free places of an exposure's frame, best first, each with its index on the grid."""
-    spec, step = params.preprocess, params.preprocess.padded_size
+) -> _Grid:
+    """Return the places that any of a field's exposures shows, none in a reviewed subject's stamp."""
+    step, salt = params.preprocess.padded_size, params.split.salt
+    reach = max(
+        np.hypot(*_middle(field, one)) + _radius(one, params.preprocess.stamp_size)
+        for one in exposures
+    )
+    side = np.arange(-(reach // step), reach // step + 1)
+    numbers = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2).astype(np.int64)
+    reviewed = _pixels(field, [row for one in exposures for row in one.rows])
+    pixels = (numbers * step).astype(np.float64)
+    alone = KDTree(reviewed).query(pixels, p=np.inf)[0] > params.preprocess.stamp_size
+    names = [f"{step * field.scale:.4f}:{i}:{j}" for i, j in numbers[alone].tolist()]
+    hashes = [unit_hash(salt, f"{field.name}|{name}") for name in names]
+    order = np.argsort(hashes, kind="stable")
+    pixels = pixels[alone][order]
+    clear = KDTree(occupied).query(pixels)[0] if len(occupied) else np.full(len(pixels), np.inf)
+    return _Grid([names[n] for n in order], pixels, field.sky(pixels), clear)
+
+
+def _best(
+    field: _Field, grid: _Grid, one: _Exposure, params: TrainingDataCollectionParams
+) -> NDArray[np.intp]:
+    """Return the numbers of the places that an exposure can use, best first."""
+    spec = params.preprocess
     fwhm = max(row["fwhm_arcsec"] for row in one.rows) / field.scale
-    told = one.observation
-    middle = field.onto([told["ra"]], [told["dec"]])[0]
-    inner = min(told["image_width"], told["image_height"]) / 2 - spec.stamp_size / 2
-    grid = _grid(middle, inner, step)
-    places = (grid * step).astype(np.float64)
-    clear = np.sqrt(2) * (spec.stamp_size / 2 + CLEAR_FWHM * fwhm) + GRAIN_PX / np.sqrt(2)
-    free = np.hypot(*_offsets(places, occupied)).min(axis=1, initial=np.inf) >= clear
-    across = np.abs(_offsets(places, field.onto(*_positions(reviewed)))).max(axis=0)
-    free &= across.min(axis=1, initial=np.inf) > spec.stamp_size
-    own = field.onto(*_positions(one.rows))
-    near = np.abs(places[:, 1, None] - own[:, 1]).min(axis=1, initial=np.inf) <= spec.cell_px
-    names = [f"{step * field.scale:.4f}:{i}:{j}" for i, j in grid.tolist()]
-    order = [
-        (not near[n], unit_hash(params.split.salt, f"{field.name}|{names[n]}"), n)
-        for n in np.flatnonzero(free).tolist()
-    ]
-    for _, _, n in sorted(order):
-        yield names[n], places[n]
+    least = np.sqrt(2) * (spec.stamp_size / 2 + CLEAR_FWHM * fwhm) + GRAIN_PX / np.sqrt(2)
+    inside = np.hypot(*(grid.pixels - _middle(field, one)).T) <= _radius(one, spec.stamp_size)
+    free = np.flatnonzero(inside & (grid.clear >= least))
+    own = _pixels(field, one.rows)[:, 1]
+    rows_apart = np.abs(grid.pixels[free, 1, None] - own).min(axis=1)
+    best: NDArray[np.intp] = free[np.argsort(rows_apart > spec.cell_px, kind="stable")]
+    return best
 
 
-def _grid(middle: Floats, radius: float, step: int) -> NDArray[np.int64]:
-    """Return (n, 2) numbers of the grid's points within a circle."""
-    if radius <= 0:
-        return np.empty((0, 2), np.int64)
-    low, high = np.ceil((middle - radius) / step), np.floor((middle + radius) / step)
-    east, north = (np.arange(a, b + 1) for a, b in zip(low, high, strict=True))
-    points = np.stack(np.meshgrid(east, north), axis=-1).reshape(-1, 2)
-    inside = np.hypot(*(points * step - middle).T) <= radius
-    grid: NDArray[np.int64] = points[inside].astype(np.int64)
-    return grid
+def _middle(field: _Field, one: _Exposure) -> Floats:
+    middle: Floats = field.onto([one.told["ra"]], [one.told["dec"]])[0]
+    return middle
 
 
-def _positions(rows: Sequence[Row]) -> tuple[list[float], list[float]]:
-    return [row["ra_deg"] for row in rows], [row["dec_deg"] for row in rows]
+def _radius(one: _Exposure, stamp_size: int) -> float:
+    """Return how far from its middle a frame surely holds a whole stamp, however it is turned."""
+    shorter: int = min(one.told["image_width"], one.told["image_height"])
+    return max(shorter - stamp_size, 0) / 2
 
 
-def _offsets(places: Floats, others: Floats) -> Floats:
-    """Return (2, n, m) pixels from each of `others` to each place, to the east and to the north."""
-    offsets: Floats = np.moveaxis(places[:, None] - others[None], -1, 0)
-    return offsets
-
-
-def _row(field: _Field, one: _Exposure, index: str, place: Floats) -> Row:
-    first = one.rows[0]
-    ra, dec = field.sky(place)
-    key = sample_key(SKY, field.name, index, first["observation_id"])
-    return {**first, **_LABEL, "sample_key": key, "ra_deg": ra, "dec_deg": dec}
+def _pixels(field: _Field, rows: Sequence[Row]) -> Floats:
+    return field.onto([row["ra_deg"] for row in rows], [row["dec_deg"] for row in rows])
 
 
 def _taken(
     connection: Connection,
-    ranked: Sequence[Row],
+    ranked: Sequence[_Place],
     kept: Sequence[Row],
     params: TrainingDataCollectionParams,
     wanted: int,
-) -> list[Row]:
-    """Return the first rows with their groups and splits, no more in val and test than allowed."""
+) -> list[tuple[_Place, Assignment]]:
+    """Return the first places with their splits, no more in val and test than allowed."""
     if not ranked:
         return []
-    columns = ("sample_key", "ra_deg", "dec_deg", "fwhm_arcsec", "observation_time")
-    places = pa.table({name: [row[name] for row in ranked] for name in columns})
-    assigned = propose_splits(connection, places, params.split)
+    places = pa.table(
+        {
+            "sample_key": [place.key for place in ranked],
+            "ra_deg": [place.ra_deg for place in ranked],
+            "dec_deg": [place.dec_deg for place in ranked],
+            "fwhm_arcsec": [place.like["fwhm_arcsec"] for place in ranked],
+            "observation_time": [place.like["observation_time"] for place in ranked],
+        }
+    )
     left = most_sky([row["split"] for row in kept], params.negatives)
-    taken: list[Row] = []
-    for row, one in zip(ranked, assigned, strict=True):
+    taken: list[tuple[_Place, Assignment]] = []
+    assigned = propose_splits(connection, places, params.split)
+    for place, one in zip(ranked, assigned, strict=True):
         if len(taken) == wanted:
             break
         if one.split in JUDGING:
             left[one.split] -= 1
             if left[one.split] < 0:
                 continue
-        taken.append({**row, "group_key": one.group_key, "split": one.split})
+        taken.append((place, one))
     return taken
+
+
+def _rows(selection: pa.Table, taken: Sequence[tuple[_Place, Assignment]]) -> pa.Table:
+    """Return places as rows of the selection: all that is said of the exposure, nothing of a label."""
+    like = selection.take([place.like["number"] for place, _ in taken]).to_pylist()
+    rows = [
+        {
+            **row,
+            **_LABEL,
+            "sample_key": place.key,
+            "ra_deg": place.ra_deg,
+            "dec_deg": place.dec_deg,
+            "group_key": one.group_key,
+            "split": one.split,
+        }
+        for row, (place, one) in zip(like, taken, strict=True)
+    ]
+    return pa.Table.from_pylist(rows, schema=selection.schema)

@@ -106,11 +106,10 @@ def test_none_is_near_anything_that_was_ever_detected_over_its_reference(
             "UNION ALL SELECT observation_id, ra, dec FROM candidates) d USING (observation_id)"
         )
     ).all()
-    references = dict(
-        connection.execute(
-            text("SELECT observation_id::text, reference_observation_id FROM difference_runs")
-        ).all()
+    pairs = text(
+        "SELECT CAST(observation_id AS text), reference_observation_id FROM difference_runs"
     )
+    references = dict(connection.execute(pairs).tuples().all())
 
     for row in rows:
         field = references[row["observation_id"]]
