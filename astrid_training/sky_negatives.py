@@ -347,7 +347,8 @@ def _taken(
 
 def _rows(selection: pa.Table, taken: Sequence[tuple[_Place, Assignment]]) -> pa.Table:
     """Return places as rows of the selection: all that is said of the exposure, nothing of a label."""
-    like = selection.take([place.like["number"] for place, _ in taken]).to_pylist()
+    numbers = pa.array([place.like["number"] for place, _ in taken], pa.int64())
+    like = selection.take(numbers).to_pylist()
     rows = [
         {
             **row,

@@ -1,5 +1,6 @@
 """Neighbours: who else is in a stamp, what people said of it, and on which pixel it lies."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -27,11 +28,11 @@ Row = dict[str, Any]
 
 
 @pytest.fixture
-def lonely(sky: Any) -> tuple[Connection, Row]:
+def lonely(sky: Any) -> Iterator[tuple[Connection, Row]]:
     """A transaction, and a kept subject without neighbours."""
-    connection = sky.engine.connect()
-    rows = selected(connection)
-    return connection, next(row for row in rows if row["neighbours"] == [])
+    with sky.engine.connect() as connection:
+        rows = selected(connection)
+        yield connection, next(row for row in rows if row["neighbours"] == [])
 
 
 def selected(connection: Connection, params: TrainingDataCollectionParams = PARAMS) -> list[Row]:
