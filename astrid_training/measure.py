@@ -13,7 +13,7 @@ from astrid_training.digests import digest_bytes
 from astrid_training.params import PreprocessSpec
 from astrid_training.positions import LEAST_SNR, Aperture, Position, aperture
 from astrid_training.processor import ExposureFrames
-from astrid_training.psf import ExposureContext, Psf
+from astrid_training.psf import UNSURE_SOURCES, ExposureContext, Psf
 from astrid_training.stamps import ROLES, Flag, Stamps, central, has
 from astrid_training.surveys.frames import Frame
 
@@ -189,7 +189,7 @@ def _depth(
     rms: NDArray[np.float64], zero_point: float | None, shared: dict[str, Any]
 ) -> NDArray[np.float64]:
     """Return the magnitude of a point source at 5 sigma; NaN where an ingredient is not known."""
-    if zero_point is None or shared["fwhm_source"] == "profile":
+    if zero_point is None or shared["fwhm_source"] in UNSURE_SOURCES:
         return np.full(len(rms), np.nan)
     depth: NDArray[np.float64] = zero_point - 2.5 * np.log10(
         5 * rms * math.sqrt(NOISE_AREA) * shared["fwhm_px"]

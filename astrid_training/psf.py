@@ -12,15 +12,19 @@ from astrid_training.stars import Star, find_stars
 from astrid_training.surveys.frames import Frame
 from astrid_training.surveys.profiles import SurveyProfile
 
-__all__ = ["FEW_STARS", "ExposureContext", "Psf", "measured_psf", "stated_psf"]
+__all__ = ["FEW_STARS", "UNSURE_SOURCES", "ExposureContext", "Psf", "measured_psf", "stated_psf"]
 
 FEW_STARS = "few_stars"
+UNSURE_SOURCES = (FEW_STARS, "profile")
+"""Good enough to draw a mask by; no measurement of the seeing."""
 ENOUGH_STARS = 3
 ENOUGH_CANDIDATES = 20
 STAR_OR_GALAXY = 1.5
 """Galaxies are round too; what is so much wider than the narrowest quarter is one."""
 WINDOW_PX = 256  # near a target, in rows that its background needs anyway
 MOST_WINDOWS = 4
+TARGET_PX = 4.0
+"""So near a target is what the target lies on: its galaxy, or what nobody knows yet to be a star."""
 
 Floats = NDArray[np.float64]
 
@@ -67,7 +71,7 @@ def stated_psf(frames: ExposureFrames, context: ExposureContext) -> Psf | None:
 def measured_psf(frames: ExposureFrames, context: ExposureContext, x: Floats, y: Floats) -> Psf:
     """Return the width of the stars near some positions, else that of candidates, else the profile's.
 
-    For a difference it is the larger one of science and reference.
+    What lies at the positions themselves is not asked: whether it is a star is the question. For a difference it is the larger one of science and reference.
 
     Args:
         frames: the exposure.
@@ -111,10 +115,12 @@ def _of_stars(frames: ExposureFrames, role: str, x: Floats, y: Floats) -> Psf | 
     if frame is None:
         return None
     at_x, at_y = frames.centres(role, centre_pixel(x), centre_pixel(y))
+    targets = np.stack([at_x, at_y], axis=1)
     found: dict[tuple[int, int], float] = {}
-    for column, row in list(zip(at_x.tolist(), at_y.tolist(), strict=True))[:MOST_WINDOWS]:
+    for column, row in targets[:MOST_WINDOWS].tolist():
         for star_x, star_y, fwhm in _stars_near(frame, column, row):
-            found.setdefault((round(star_x), round(star_y)), fwhm)  # windows may overlap
+            if np.hypot(*(targets - (star_x, star_y)).T).min() > TARGET_PX:
+                found.setdefault((round(star_x), round(star_y)), fwhm)  # windows may overlap
         if len(found) >= ENOUGH_STARS:
             break
     if not found:

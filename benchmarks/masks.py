@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from astrid_training.masks import BOGUS, REAL, Neighbours, Targets, make_masks
 from astrid_training.params import MaskRule
 from astrid_training.significance import FWHM_PER_SIGMA, significance
+from benchmarks.timing import interleave
 
-__all__ = ["KINDS", "SIDES", "Scene", "make_scene", "overlap", "table"]
+__all__ = ["KINDS", "SIDES", "Scene", "make_scene", "overlap", "report", "table"]
 
 SIDE, COUNT = 72, 400
 FWHM_PX = (2.0, 4.5)
@@ -195,6 +196,33 @@ def table() -> list[str]:
         scores = " | ".join(f"{score(scene):.2f}" for score in SIDES.values())
         lines.append(f"| {kind} | {scores} |")
     return lines
+
+
+def report() -> list[str]:
+    """Return the lines of the table of results: what masks cost."""
+    scene = make_scene("point source")
+    lit = significance(scene.images, FWHM_PX[0])
+    flags, still = np.zeros(lit.shape, np.uint8), np.zeros(COUNT, np.bool_)
+    codes = np.full(COUNT, REAL, np.uint8)
+    targets = Targets(scene.x, scene.y, scene.fwhm_px, codes, still)
+
+    def smooth() -> None:
+        for start in range(0, COUNT, BLOCK):
+            significance(scene.images[start : start + BLOCK], FWHM_PX[0])
+
+    times = interleave(
+        {
+            "smooth": smooth,
+            "masks": lambda: make_masks(flags, lit, targets, Neighbours.none(), MaskRule()),
+            "copy": scene.images.copy,
+        }
+    )
+    rate = {name: COUNT / timing.cpu_s for name, timing in times.items()}
+    return [
+        f"| {what} | {rate[name]:,.0f} samples/CPU-s | copy {rate['copy']:,.0f} "
+        f"| {rate[name] / rate['copy']:.4f} |"
+        for what, name in (("significance of a difference", "smooth"), ("masks", "masks"))
+    ]
 
 
 if __name__ == "__main__":

@@ -108,6 +108,12 @@ def test_the_blurrier_of_two_images_counts() -> None:
     assert measured_psf(sharp, CONTEXT, HERE, HERE).fwhm_px == pytest.approx(3.0, rel=0.05)
 
 
+def test_what_a_target_lies_on_is_not_asked() -> None:
+    frames, here = exposure(sky(*FIVE[:1]), sky()), np.array([120.0])
+
+    assert measured_psf(frames, CONTEXT, here, np.array([152.0])) == Psf(PROFILE, "profile")
+
+
 def test_a_stated_width_of_the_reference_counts_beside_the_stars_of_science() -> None:
     frames = exposure(sky(*FIVE), stated=(None, 4.5))
 
