@@ -40,6 +40,8 @@ class Vote:
     at: datetime
     machine: bool = False
     """Made by a catalogue, an ephemeris or a score, not by a person."""
+    image_quality: str | None = None
+    """EXCELLENT, GOOD, FAIR, POOR or None."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -268,8 +268,8 @@ def _noise_correlation(stamps: Stamps, spec: PreprocessSpec) -> NDArray[np.float
 def _of_registration(
     positions: Sequence[Position], stamps: Stamps, frames: ExposureFrames, fwhm_px: float
 ) -> dict[str, list[Any]]:
-    x = np.array([position.x for position in positions]) - stamps.left
-    y = np.array([position.y for position in positions]) - stamps.bottom
+    x = np.array([p.x for p in positions], np.float64) - stamps.left
+    y = np.array([p.y for p in positions], np.float64) - stamps.bottom
     found = measure_registration(stamps, frames, x, y, fwhm_px)
     known = found.stars.tolist() if frames.reference is not None else [None] * len(stamps.raw)
     return {"registration_px": _known(found.residual_px), "registration_stars": known}

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 __all__ = [
     "CHANNELS",
+    "OVERRIDES",
     "Channel",
     "MaskRule",
     "PreprocessSpec",
@@ -19,6 +20,19 @@ Channel = Literal["science", "reference", "difference"]
 SourcePolicy = Literal["prefer_processed", "processed", "raw"]
 CHANNELS: tuple[Channel, ...] = ("science", "reference", "difference")
 """The order in which a pack stores them."""
+
+
+OVERRIDES = (
+    "allow_sparse_splits",
+    "allow_one_class",
+    "allow_doubtful_labels",
+    "allow_low_coverage",
+    "allow_poor_images",
+    "allow_science_masks",
+    "allow_disagreement",
+    "allow_mixed_sources",
+)
+"""Parameters that let a dataset through a gate whose condition it does not meet."""
 
 
 class _Frozen(BaseModel):
@@ -206,12 +220,45 @@ class TrainingDataCollectionParams(_Frozen):
         default=False,
         description="Accept a dataset with fewer than 10 real or fewer than 10 rejected detections.",
     )
+    allow_sparse_splits: bool = Field(
+        default=False,
+        description="Accept a dataset with an empty split, or with a split that lacks a class of 30 "
+        "sky groups or more.",
+    )
+    allow_doubtful_labels: bool = Field(
+        default=False, description="Accept labels whose mean confidence is below 0.7."
+    )
+    allow_low_coverage: bool = Field(
+        default=False,
+        description="Accept that more than half of the subjects are lost for their files or pixels.",
+    )
+    allow_poor_images: bool = Field(default=False, description="Accept an image quality below 0.5.")
+    allow_science_masks: bool = Field(
+        default=False,
+        description="Accept that more than a fifth of the samples have no difference image, so that "
+        "their masks are drawn on the science image.",
+    )
+    allow_disagreement: bool = Field(
+        default=False,
+        description="Accept reviewers who agree hardly more than by chance: Krippendorff's alpha "
+        "below 0.2 over 20 or more subjects with several reviewers.",
+    )
+    allow_mixed_sources: bool = Field(
+        default=False,
+        description="Accept raw, processed and stamp images side by side although their shares "
+        "differ by more than 10 points between real and rejected detections.",
+    )
     trigger_training: bool = Field(
         default=True, description="Train on the dataset when it is published."
     )
     training_steps: int = Field(
         200, ge=1, le=1_000_000, description="Optimiser steps of the triggered training."
     )
+
+    @property
+    def overrides(self) -> frozenset[str]:
+        """Names of the gates' overrides that are set."""
+        return frozenset(name for name in OVERRIDES if getattr(self, name))
 
     @model_validator(mode="after")
     def _dates_in_order(self) -> Self:

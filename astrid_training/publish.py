@@ -52,6 +52,9 @@ _METADATA = (
     "fwhm_source",
     "quality_score",
     "source_kind",
+    "science_kind",
+    "reference_kind",
+    "difference_kind",
     "diff_sign",
     "model_score",
     "science_path",
@@ -76,10 +79,14 @@ class Collected:
 class CollectionGateError(GateFailedError):
     """A gate failed; carries what the report of the refusal needs."""
 
-    def __init__(self, report: DataQualityReport, funnel: list[FunnelRow]) -> None:
+    def __init__(
+        self, report: DataQualityReport, funnel: list[FunnelRow], notes: Mapping[str, Any]
+    ) -> None:
         super().__init__([gate.detail for gate in report.gates if not gate.passed])
         self.report = report
         self.funnel = funnel
+        self.notes = notes
+        """What became of the reviews."""
 
 
 def publish(
@@ -145,10 +152,13 @@ def _draft(connection: Connection, assembled: Assembled, run: Collected) -> _Dra
     head = ledger_head(connection, policy)
     assignments = propose_splits(connection, assembled.samples, policy)
     samples, report = assess(
-        _with_splits(assembled.samples, assignments), assembled.rejects, run.params
+        _with_splits(assembled.samples, assignments),
+        assembled.rejects,
+        run.params,
+        assembled.notes,
     )
     if not report.passed:
-        raise CollectionGateError(report, assembled.funnel)
+        raise CollectionGateError(report, assembled.funnel, assembled.notes)
     digests = {
         "query": query_digest(run.params, run.as_of, len(migrations()), head),
         "source": run.source_digest,

@@ -307,6 +307,7 @@ def _votes_json(votes: Sequence[Vote], label: SubjectLabel) -> str:
                 "is_valid": vote.is_valid,
                 "label": vote.label,
                 "level": vote.level,
+                "image_quality": vote.image_quality,
                 "machine": vote.machine,
                 "at": vote.at.isoformat(),
             }

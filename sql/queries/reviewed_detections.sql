@@ -36,7 +36,7 @@ votes AS MATERIALIZED (
     SELECT v.detection_id,
            jsonb_agg(jsonb_build_object(
                'event_id', v.id, 'validator', v.validator_id, 'is_valid', v.is_valid, 'label', v.label,
-               'level', v.confidence_level, 'machine', COALESCE(v.tags ->> 'label_source' = 'machine', false), 'at', v.created_at) ORDER BY v.created_at, v.id) AS votes,
+               'level', v.confidence_level, 'image_quality', v.image_quality, 'machine', COALESCE(v.tags ->> 'label_source' = 'machine', false), 'at', v.created_at) ORDER BY v.created_at, v.id) AS votes,
            bool_or(v.updated_at > :as_of) AS votes_changed
     FROM validation_events v
     JOIN near n ON n.id = v.detection_id
