@@ -408,8 +408,8 @@ def test_what_does_not_exist_is_refused_by_name(
     [
         ({"anomaly_types": ["agn"], "allow_one_class": False}, "rejected detections"),
         ({"quality_score_threshold": 1.0}, "quality score"),
-        ({"max_samples": 1}, "no sample in"),
-        ({"bands": ["none"]}, "no sample in"),
+        ({"max_samples": 1, "allow_sparse_splits": False}, "no sample in"),
+        ({"bands": ["none"]}, "no sample in train, val, test: people reviewed nothing"),
     ],
 )
 def test_a_failed_gate_leaves_nothing_behind(
