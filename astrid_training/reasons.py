@@ -69,6 +69,8 @@ REASONS = MappingProxyType(
         "no_valid_pixels": "every pixel of its stamp is missing",
         "constant": "all pixels of its stamp are equal: nothing can be learnt from it",
         "target_masked": "the pixels of the target itself are missing",
+        # datasets that are chosen from others
+        "not_chosen": "in the dataset that the samples were chosen from, but not chosen",
     }
 )
 """Reason code -> what it means and, where something can be done, what to do."""

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from astrid_training.catalogue import TrainingDatasetManager, training_runs
+from astrid_training.catalogue import TrainingDatasetManager
 from astrid_training.database import open_database
 from astrid_training.records import TrainingDataset
 from astrid_training.store import open_store
+from astrid_training.trainings import training_runs
 from deployments.console import Json, print_json, ready, reported, say, say_document
 
 __all__ = ["datasets", "quality", "report", "show"]

@@ -476,4 +476,4 @@ def test_a_dataset_is_found_by_id_version_and_name(sky: Any, collect: Collect) -
         manager.get_dataset("nothing")
     assert [one.name for one in manager.list_datasets({"name": "found"})] == ["found"]
     manager.update_dataset_metrics(published.dataset_id, {"note": "seen"})
-    assert manager.get_dataset("found").quality_report["note"] == "seen"
+    assert manager.get_dataset("found").metrics == {"note": "seen"}

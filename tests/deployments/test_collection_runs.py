@@ -24,9 +24,10 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun
 from sqlalchemy import Engine, text
 
-from astrid_training.catalogue import TrainingDatasetManager, training_runs
+from astrid_training.catalogue import TrainingDatasetManager
 from astrid_training.database import open_database
 from astrid_training.simulate import SkyPlan
+from astrid_training.trainings import training_runs
 from deployments.bootstrap import bootstrap
 from deployments.collect_command import parameters_from
 from deployments.events import emit_batch_closed

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from astrid_training.catalogue import close_training_run, open_training_run
 from astrid_training.dataset import load_training_dataset
 from astrid_training.errors import DatabaseRightsError
 from astrid_training.migrate import migrate
 from astrid_training.records import PublishedDataset
 from astrid_training.settings import resolve
 from astrid_training.simulate import SkyPlan, simulate
+from astrid_training.trainings import close_training_run, open_training_run
 
 Collect = Callable[..., PublishedDataset]
 AstridDatabase = Callable[..., Engine]
