@@ -22,7 +22,7 @@ from astrid_training.records import (
 from astrid_training.store import Store
 from astrid_training.users import user_name
 
-__all__ = ["TrainingDatasetManager", "get_dataset"]
+__all__ = ["STATUSES", "TrainingDatasetManager", "get_dataset"]
 
 FILTERS = ("status", "name", "created_by", "survey", "least_quality", "created_from", "created_to")
 STATUSES = ("active", "superseded", "revoked")

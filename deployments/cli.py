@@ -9,7 +9,7 @@ from deployments.collect_command import collect
 from deployments.console import FAILED, Json, print_json, ready, reported, say, say_document
 from deployments.demo import demo
 from deployments.import_command import import_alerts
-from deployments.looks import datasets, quality, report, show
+from deployments.looks import datasets, quality, report, revoke, show
 
 __all__ = ["app", "main"]
 
@@ -200,6 +200,7 @@ app.command()(datasets)
 app.command()(show)
 app.command()(quality)
 app.command()(report)
+app.command()(revoke)
 app.command()(demo)
 
 

@@ -169,7 +169,9 @@ def test_leftovers_are_stamps_that_no_dataset_holds(
 
     def entries() -> int:
         with sky.engine.connect() as connection:
-            rows = connection.execute(text("SELECT count(*) FROM training_image_catalogue WHERE image_pack IS NOT NULL"))
+            rows = connection.execute(
+                text("SELECT count(*) FROM training_image_catalogue WHERE image_pack IS NOT NULL")
+            )
             return int(rows.scalar_one())
 
     with pytest.raises(CollectionGateError):
