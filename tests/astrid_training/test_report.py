@@ -13,6 +13,7 @@ import pytest
 from astrid_training.packs import PackCache
 from astrid_training.records import FunnelRow
 from astrid_training.report import funnel_lines, write_refusal, write_report
+from astrid_training.surveys.profiles import BandReference
 
 HOSTILE = '<script>alert("x")</script>'
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -207,3 +208,48 @@ def test_a_refusal_gives_its_reasons_first(published: Any, tmp_path: Path) -> No
     assert page.text.index(reasons[0]) < page.text.index("From reviews to samples")
     assert "257 selected − 17 dropped = 240 kept" in page.text
     assert "image quality 0.880" in page.text
+
+
+def test_a_refusal_keeps_everything_that_was_found_out(published: Any, tmp_path: Path) -> None:
+    report = published.record.quality_report | {
+        "gates": [
+            {
+                "name": "coverage",
+                "passed": True,
+                "detail": "x",
+                "overridden_by": "allow_low_coverage",
+            }
+        ],
+        "reviews": {
+            "votes": {"counts": 276, "superseded": 10},
+            "unmapped_words": {"hmm": 2},
+            "mutated_after_as_of": 3,
+        },
+        "consistency": {
+            "n_multi": 41,
+            "alpha": 0.613,
+            "pair_agreement": 0.9,
+            "contradiction_rate": 0.02,
+            "flip_rate": None,
+        },
+        "human_image_quality": {"spearman": 0.412, "n": 33},
+        "observing": {"registration": {"known": 71, "median": 0.055, "beyond_limit": 4}},
+        "references": {"sim_ztf": {"ztf_r": dict.fromkeys(BandReference.model_fields, 2.25)}},
+    }
+    params = {"survey_ids": ["sim_ztf"], "allow_low_coverage": True}
+
+    path = write_refusal("x", ["a"], published.record.funnel, report, tmp_path / "r.html", params)
+
+    page = Page(path.read_text())
+    for told in (
+        "coverage ✗ let through",
+        "count 276",
+        "hmm (2)",
+        "41 subjects have several; Krippendorff's alpha 0.613",
+        "turned round on a second look unknown",
+        "said of 33 images how good they are; the rank correlation (Spearman) with the score is 0.412",
+        "registration 71 0.055 4",
+        "sim_ztf ztf_r 2.250",
+        '"allow_low_coverage": true',
+    ):
+        assert told in page.text

@@ -56,7 +56,11 @@ def collected(folder: Path, fates: list[dict[str, Any] | tuple[str, str]], side:
     store = Store(folder.as_uri())
     selected = []
     for number, fate in enumerate(fates):
-        row = {"sample_key": key(number), "detection_id": key(number), "votes": "[]"}
+        row: dict[str, Any] = {
+            "sample_key": key(number),
+            "detection_id": key(number),
+            "votes": "[]",
+        }
         row |= {"label_source": "human", "is_anomaly": number % 2 == 0}
         if isinstance(fate, tuple) and fate[0] == "fetch_validated_detections":
             row |= {"step": fate[0], "reason": fate[1]}
