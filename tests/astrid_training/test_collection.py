@@ -195,6 +195,24 @@ def test_every_vote_is_kept_with_its_state_and_unknown_words_are_counted(
     assert sample.labels["votes"]
 
 
+def test_what_was_taken_for_usual_and_what_was_let_through_is_stored(
+    sky: Any, collect: Collect
+) -> None:
+    published = collect(max_samples=12)
+    record = TrainingDatasetManager(sky.engine).get_dataset(published.dataset_id)
+    samples = read_samples(sky.store, record.samples_key)
+
+    report = record.quality_report
+    bands = set(samples["band"].to_pylist())
+    assert set(report["references"]["sim_ztf"]) == bands
+    assert report["observing"]["valid_fraction"]["known"] == samples.num_rows
+    assert set(report["overrides"]) <= {"allow_one_class", "allow_sparse_splits"}
+    assert report["overrides"]
+    assert all(record.collection_params[name] for name in report["overrides"])
+    said = report["human_image_quality"]
+    assert 0 < said["n"] <= samples.num_rows
+
+
 def test_a_moved_detection_is_cut_anew(sky: Any, collect: Collect) -> None:
     first = collect()
     with sky.engine.begin() as connection:

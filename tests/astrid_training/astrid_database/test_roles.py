@@ -66,6 +66,11 @@ def test_the_roles_files_can_be_run_again(astrid: AstridDatabase, session: Any) 
         "FROM pg_class WHERE relkind = 'r' AND relname LIKE 'training%'",
     )
     assert rights == [(True, True, False)]
+    forgettable = session(owner).rows(
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'training%' "
+        "AND has_table_privilege('astrid_training', oid, 'DELETE')",
+    )
+    assert forgettable == [("training_image_catalogue",)]
 
 
 def test_the_reader_is_made_after_the_tables(astrid: AstridDatabase, session: Any) -> None:
