@@ -1,6 +1,7 @@
 """Datasets are found by what they are, learn nothing but metrics, and are withdrawn for a reason."""
 
 import json
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from astrid_training.catalogue import TrainingDatasetManager, get_dataset
+from astrid_training.database import query
 from astrid_training.errors import DatasetNotFoundError, DatasetRevokedError
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -205,7 +207,33 @@ def test_nothing_is_withdrawn_without_a_reason(
     assert manager.get_dataset(one).status == "active"
 
 
-def test_of_those_who_revoke_at_once_one_does_and_all_are_told_the_same(
+def test_who_revokes_while_another_does_waits_and_is_told_the_others_reason(
+    database: Engine, manager: TrainingDatasetManager, add: Add
+) -> None:
+    one = {"dataset_id": add()}
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.begin() as first:
+            first.execute(query("dataset_lock"), one)
+            second = pool.submit(manager.revoke, one["dataset_id"], "too late", "ada")
+            deadline = time.monotonic() + 30
+            with database.connect() as watch:
+                while not watch.execute(waiting).scalar_one():
+                    assert time.monotonic() < deadline, "the second did not wait"
+                    time.sleep(0.02)
+            first.execute(query("dataset_retire"), {**one, "status": "revoked"})
+            event = {"event": "revoked", "reason": "in time", "by": "eve"}
+            first.execute(query("dataset_event_add"), {**one, **event})
+        told = second.result(timeout=30)
+
+    assert (told.reason, told.by) == ("in time", "eve")
+    assert manager.events(one["dataset_id"]) == [told]
+
+
+def test_of_many_who_revoke_one_does_and_all_are_told_the_same(
     manager: TrainingDatasetManager, add: Add
 ) -> None:
     one = add()
