@@ -207,23 +207,26 @@ def test_nothing_is_withdrawn_without_a_reason(
     assert manager.get_dataset(one).status == "active"
 
 
+def is_somebody_waiting(database: Engine) -> bool:
+    """Tell whether a session waits for a lock; each look needs a transaction of its own."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = "
+    with database.connect() as watch:
+        return bool(watch.execute(text(f"{waiting}current_database()")).scalar_one())
+
+
 def test_who_revokes_while_another_does_waits_and_is_told_the_others_reason(
     database: Engine, manager: TrainingDatasetManager, add: Add
 ) -> None:
     one = {"dataset_id": add()}
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    )
 
     with ThreadPoolExecutor(1) as pool:
         with database.begin() as first:
             first.execute(query("dataset_lock"), one)
             second = pool.submit(manager.revoke, one["dataset_id"], "too late", "ada")
             deadline = time.monotonic() + 30
-            with database.connect() as watch:
-                while not watch.execute(waiting).scalar_one():
-                    assert time.monotonic() < deadline, "the second did not wait"
-                    time.sleep(0.02)
+            while not is_somebody_waiting(database):
+                assert time.monotonic() < deadline, "the second did not wait"
+                time.sleep(0.02)
             first.execute(query("dataset_retire"), {**one, "status": "revoked"})
             event = {"event": "revoked", "reason": "in time", "by": "eve"}
             first.execute(query("dataset_event_add"), {**one, **event})
