@@ -118,7 +118,19 @@ def bootstrap(*, as_json: Json = False) -> None:
 @app.command()
 def simulate(
     *,
-    survey: Annotated[str, typer.Option(help="Name of the simulated survey.")] = "sim_ztf",
+    names: Annotated[
+        str | None,
+        typer.Option(
+            help="Names of the surveys to make, comma separated; none given: sim_ and the layout."
+        ),
+    ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            help="Whose files they look like: ztf, hst or jwst; none given: what the name says, "
+            "with or without sim_, else ztf."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds make equal skies.")] = 1,
     fields: Annotated[int, typer.Option(min=1, help="Places on the sky.")] = 18,
     epochs: Annotated[int, typer.Option(min=1, help="Exposures a field.")] = 5,
@@ -129,20 +141,18 @@ def simulate(
 ) -> None:
     """Make a sky with known truth: rows into AstrID's tables, files into the store.
 
-    The survey is entered as not active, so only a collection that names it takes it:
-    `collect --survey-ids sim_ztf`.
+    A survey is entered as not active, so only a collection that names it takes it: after
+    `simulate --names hst,jwst` that is `collect --survey-ids hst,jwst`.
     """
     from astrid_training.simulate import SkyPlan  # only this command needs it
-    from deployments.simulated import simulate_sky  # only this command needs it
+    from deployments.simulated import plans_for, simulate_sky  # only this command needs it
 
     settings = ready(as_json=as_json)
     with reported(as_json=as_json):
-        plan = SkyPlan(
-            survey=survey, seed=seed, fields=fields, epochs=epochs, single_reviewer=single_reviewer
-        )
-        outcome = simulate_sky(settings, plan, say)
+        base = SkyPlan(seed=seed, fields=fields, epochs=epochs, single_reviewer=single_reviewer)
+        outcomes = [simulate_sky(settings, plan, say) for plan in plans_for(base, names, layout)]
     if as_json:
-        print_json(outcome)
+        print_json(outcomes[0] if len(outcomes) == 1 else outcomes)
 
 
 @app.command("close-batch")
