@@ -2,6 +2,7 @@
 
 __all__ = [
     "CollectionRefusedError",
+    "DatabaseRightsError",
     "DatabaseUnavailableError",
     "DatasetNotFoundError",
     "DatasetRevokedError",
@@ -16,6 +17,10 @@ __all__ = [
 
 class DatabaseUnavailableError(ConnectionError):
     """PostgreSQL does not answer, or is not migrated."""
+
+
+class DatabaseRightsError(PermissionError):
+    """PostgreSQL answers, but the role may not do what was asked."""
 
 
 class MissingObjectError(FileNotFoundError):

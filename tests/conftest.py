@@ -138,6 +138,30 @@ def database(databases: Databases, _migrated: str) -> Iterator[Engine]:
     databases.drop(engine)
 
 
+ASTRID = Path(__file__).with_name("astrid")
+AstridDatabase = Callable[..., Engine]
+
+
+@pytest.fixture
+def astrid(databases: Databases) -> Iterator[AstridDatabase]:
+    """Return a function that makes a database as AstrID's own migrations leave it, with rows."""
+    made: list[Engine] = []
+
+    def make(*, training_tables: bool, schema: str = "public") -> Engine:
+        made.append(databases.make())
+        names = ["schema", "rows", "training_tables"] if training_tables else ["schema", "rows"]
+        with made[-1].begin() as connection:
+            connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
+            connection.execute(text(f"SET LOCAL search_path = {schema}"))
+            for name in names:
+                connection.exec_driver_sql((ASTRID / f"{name}.sql").read_text(encoding="utf-8"))
+        return made[-1]
+
+    yield make
+    for engine in made:
+        databases.drop(engine)
+
+
 @dataclass(frozen=True)
 class Sky:
     """A simulated survey: rows in a database, files in a store."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
+from typing import Any
 
 import httpx
 from packaging.requirements import Requirement
@@ -10,8 +11,13 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from astrid_training.database import check_database, open_database, query
-from astrid_training.errors import DatabaseUnavailableError, MissingObjectError
+from astrid_training.errors import (
+    DatabaseRightsError,
+    DatabaseUnavailableError,
+    MissingObjectError,
+)
 from astrid_training.migrate import migrations
+from astrid_training.optional_indexes import index_states
 from astrid_training.settings import ENVIRONMENT, Settings
 from astrid_training.store import Credentials, Store, StoreUnavailableError
 from astrid_training.urls import mask_url
@@ -21,6 +27,7 @@ __all__ = ["Check", "checks"]
 
 PROBE = "doctor/probe"
 TIMEOUT_S = 5.0
+ROLE_FILE = "sql/roles/astrid_training.sql"
 RESTART = "run the server with the client's version: `astrid-training down`, then `up`"
 
 
@@ -33,7 +40,24 @@ class Check:
     detail: str
     """What was found; no passwords."""
     cure: str = ""
-    """What to do, where it is not ok."""
+    """What to do, where it is not ok; what would be better, where it is."""
+
+    @property
+    def level(self) -> str:
+        """`ok`, `hint` (it works, and the cure would make it better) or `WRONG`."""
+        if not self.ok:
+            return "WRONG"
+        return "hint" if self.cure else "ok"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what machines read."""
+        return {
+            "name": self.name,
+            "ok": self.ok,
+            "level": self.level.lower(),
+            "detail": self.detail,
+            "cure": self.cure,
+        }
 
 
 def checks(settings: Settings) -> list[Check]:
@@ -89,7 +113,11 @@ def _database(settings: Settings) -> Iterator[Check]:
     with engine.connect() as connection:
         number = connection.dialect.server_version_info or ()
     yield _good("database", f"PostgreSQL {'.'.join(map(str, number))} answers")
-    yield _migrated(engine)
+    migrated = _migrated(engine)
+    yield migrated
+    if migrated.ok:
+        yield _rights(engine)
+        yield from _indexes(engine)
 
 
 def _migrated(engine: Engine) -> Check:
@@ -105,6 +133,8 @@ def _migrated(engine: Engine) -> Check:
             }
             numbers = {"known": [step.number for step in known]}
             newer = connection.execute(query("migration_unknown"), numbers).scalars().all()
+    except DatabaseRightsError as error:
+        return _bad("migrations", str(error), f"let the owner run {ROLE_FILE}")
     except (ProgrammingError, OperationalError) as error:
         cause = str(error.orig).strip().splitlines()[0]
         return _bad("migrations", f"none is recorded: {cause}", cure)
@@ -118,6 +148,29 @@ def _migrated(engine: Engine) -> Check:
         what = f"applied by a newer version: {', '.join(newer)}"
         return _bad("migrations", what, "install the version that applied them")
     return _good("migrations", f"all {len(known)} applied")
+
+
+def _rights(engine: Engine) -> Check:
+    with engine.connect() as connection:
+        lacking = connection.execute(query("database_rights")).scalars().all()
+    role = f"the role {engine.url.username}"
+    if lacking:
+        cure = f"let the owner of AstrID's tables run {ROLE_FILE}"
+        return _bad("database rights", f"{role} lacks {', '.join(lacking)}", cure)
+    return _good("database rights", f"{role} reads AstrID's tables and writes ours")
+
+
+def _indexes(engine: Engine) -> Iterator[Check]:
+    with engine.connect() as connection:
+        states = index_states(connection)
+    for one in states:
+        name = f"optional index on {one.index.table} ({one.index.column})"
+        if one.state in {"absent", "broken"}:
+            yield Check(
+                name, ok=True, detail=f"{one.state}: {one.index.purpose.rstrip('.')}", cure=one.cure
+            )
+    serving = sum(one.state == "present" for one in states)
+    yield _good("optional indexes", f"{serving} of {len(states)} there")
 
 
 def _store(settings: Settings) -> Check:

@@ -1,7 +1,7 @@
--- All samples of a dataset in one statement; a repeated call adds none.
+-- All samples of a dataset in one statement; a repeated call adds none. Where AstrID made the table, its id has no default.
 INSERT INTO training_samples (
-    dataset_id, observation_id, detection_id, image_path, mask_path, labels, metadata, sample_key, split, weight, group_key)
-SELECT :dataset_id, observation_id, detection_id, image_path, mask_path, CAST(labels AS jsonb), CAST(metadata AS jsonb),
+    id, dataset_id, observation_id, detection_id, image_path, mask_path, labels, metadata, sample_key, split, weight, group_key)
+SELECT gen_random_uuid(), :dataset_id, observation_id, detection_id, image_path, mask_path, CAST(labels AS jsonb), CAST(metadata AS jsonb),
        sample_key, split, weight, group_key
 FROM unnest(
     CAST(:observation_ids AS uuid[]), CAST(:detection_ids AS uuid[]), CAST(:image_paths AS text[]),
