@@ -1,7 +1,5 @@
 """How far reviewers agree: with each other, with themselves, and with the label."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +11,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def agreeing_pairs(yes: NDArray[np.number[Any]], votes: Ints) -> Floats:
+def agreeing_pairs(yes: Floats | Ints, votes: Ints) -> Floats:
     """Return the share of agreeing pairs of votes on each subject; NaN with fewer than two votes.
 
     Args:
@@ -26,7 +24,7 @@ def agreeing_pairs(yes: NDArray[np.number[Any]], votes: Ints) -> Floats:
     return share
 
 
-def krippendorff_alpha(yes: NDArray[np.number[Any]], votes: Ints) -> float | None:
+def krippendorff_alpha(yes: Floats | Ints, votes: Ints) -> float | None:
     """Return agreement beyond chance: 1 perfect, 0 as by chance; None where it has no meaning.
 
     That is with no subject of two votes, or when all votes are alike.

@@ -7,7 +7,7 @@ Source: Dawid & Skene 1979, Applied Statistics 28, 20; the use on transients fol
 al. 2016, MNRAS 455, 1171).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,9 +40,19 @@ class Ballots:
     said: Ints
     """(n,) class numbers from 0."""
     shift: Floats
-    """(n,) what the stated confidence adds to the log-odds of being right."""
+    """(n,) what the stated confidence adds to the log-odds of being right, before habits."""
     by_person: NDArray[np.bool_]
     """(n,) false for machines, which teach nothing and are taught nothing."""
+
+    def take(self, rows: Ints | NDArray[np.bool_]) -> "Ballots":
+        """Return some of the votes, or all in another order."""
+        return Ballots(
+            self.subject[rows],
+            self.validator[rows],
+            self.said[rows],
+            self.shift[rows],
+            self.by_person[rows],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,94 +89,119 @@ def estimate(
         random_reviews: whether second reviews were drawn at random.
     """
     order = np.lexsort((ballots.validator, ballots.subject))
-    subject, validator, said, shift, person = (
-        column[order]
-        for column in (
-            ballots.subject,
-            ballots.validator,
-            ballots.said,
-            ballots.shift,
-            ballots.by_person,
-        )
-    )
-    classes = truth.shape[1]
-    gold = truth.any(1)
-    people = np.bincount(subject[person], minlength=subjects)
-    teaching = (people >= 2) | (gold & (people >= 1))
-    at = teaching[subject] & person
+    votes = ballots.take(order)
+    gold = truth.sum(1) > 0
+    people = np.bincount(votes.subject[votes.by_person], minlength=subjects)
+    teaching = (people >= 2) | gold
+    at = teaching[votes.subject] & votes.by_person
+    relative = votes.shift - _habit(votes.take(at), validators)[votes.validator]
 
     numbers = np.flatnonzero(teaching)
-    place = np.searchsorted(numbers, subject[at])
-    lesson = _Lesson(place, validator[at], said[at], shift[at], truth[numbers], validators)
+    lesson = _Lesson(replace(votes, shift=relative).take(at), numbers, truth[numbers], validators)
     taught, skill, prior = lesson.learn()
-
-    trusted = ~teaching & (people == 1)
-    if not random_reviews:
-        overlapping = np.bincount(validator[at], minlength=validators)
-        crowd = (overlapping >= CROWD_VOTES).sum() >= CROWD
-        proven = np.bincount(validator[at & gold[subject]], minlength=validators) >= GOLD_VOTES
-        trusted &= crowd | (np.bincount(subject[person & proven[validator]], minlength=subjects) > 0)
-
-    default = _default_skill(validators, classes)
-    used = np.where(trusted[subject][:, None, None], skill[validator], default[validator])
-    log_p = np.where(trusted[:, None], np.log(prior), 0.0)
-    log_p = log_p + _sums(subject, _log_chances(used, said, shift), subjects)
-    p = _posterior(log_p)
-    p[numbers] = taught
-    p[gold] = truth[gold]
-    p, flipped = _keep_unanimous(p, subject, said)
+    proven = np.bincount(votes.validator[at & gold[votes.subject]], minlength=validators)
+    known = (proven >= GOLD_VOTES) | random_reviews | lesson.is_crowd()
+    trusted = (~teaching & (people == 1))[votes.subject] & known[votes.validator]
+    votes = replace(votes, shift=np.where(trusted, relative, votes.shift))
+    p, flipped = _keep_unanimous(_untaught(votes, trusted, skill, prior, subjects), votes)
+    p[numbers], flipped[numbers] = taught
+    p[gold], flipped[gold] = truth[gold], False
     teaches = np.empty(len(order), bool)
     teaches[order] = at
-    return Estimate(p, skill, prior, teaches, flipped & ~gold)
+    return Estimate(p, skill, prior, teaches, flipped)
+
+
+def _habit(votes: Ballots, validators: int) -> Floats:
+    """Return (validators,) the confidence that each one usually states; 0 where little is known.
+
+    What people say with every vote is part of the skill that is learned from these votes. Only what
+    differs from their habit says more.
+    """
+    total = np.bincount(votes.validator, votes.shift, validators)
+    habit: Floats = total / (np.bincount(votes.validator, minlength=validators) + SKILL_WEIGHT)
+    return habit
+
+
+def _untaught(
+    votes: Ballots, trusted: NDArray[np.bool_], skill: Floats, prior: Floats, subjects: int
+) -> Floats:
+    """Return the posteriors of subjects that teach nothing.
+
+    Args:
+        votes: all votes.
+        trusted: (n,) those for which learned skill and prevalence hold; each is alone.
+        skill: learned.
+        prior: learned.
+        subjects: how many there are.
+    """
+    default = _default_skill(*skill.shape[:2])
+    used = np.where(trusted[:, None, None], skill[votes.validator], default[votes.validator])
+    log_p = _sums(votes.subject, _log_chances(used, votes.said, votes.shift), subjects)
+    log_p[votes.subject[trusted]] += np.log(prior)
+    return _posterior(log_p)
 
 
 @dataclass(frozen=True, slots=True)
 class _Lesson:
-    """The votes that teach, sorted by subject; subjects numbered among those that teach."""
+    """What is to be learned from."""
 
-    subject: Ints
-    validator: Ints
-    said: Ints
-    shift: Floats
+    votes: Ballots
+    """Those that teach, sorted by subject."""
+    subjects: Ints
+    """Numbers of the subjects that teach, sorted."""
     truth: Ints
+    """(subjects, classes) as in `estimate`."""
     validators: int
 
-    def learn(self) -> tuple[Floats, Floats, Floats]:
-        """Return posteriors (subjects, classes), skills and prevalence."""
-        subjects, classes = self.truth.shape
-        gold = self.truth.any(1)
-        counts = np.zeros((subjects, classes))
-        np.add.at(counts, (self.subject, self.said), 1.0)
-        p = (counts + 1 / classes) / (counts.sum(1, keepdims=True) + 1)
+    def is_crowd(self) -> bool:
+        """Return whether enough people overlap enough."""
+        overlapping = np.bincount(self.votes.validator, minlength=self.validators)
+        return int((overlapping >= CROWD_VOTES).sum()) >= CROWD
+
+    def learn(self) -> tuple[tuple[Floats, NDArray[np.bool_]], Floats, Floats]:
+        """Return (posteriors (subjects, classes), which were flipped), skills and prevalence."""
+        size, classes = self.truth.shape
+        gold = self.truth.sum(1) > 0
+        place = np.searchsorted(self.subjects, self.votes.subject)
+        votes = replace(self.votes, subject=place)
+        counts = np.zeros((size, classes))
+        np.add.at(counts, (place, votes.said), 1.0)
+        p = np.asfortranarray((counts + 1 / classes) / (counts.sum(1, keepdims=True) + 1))
         p[gold] = self.truth[gold]
-        levels, level = np.unique(self.shift, return_inverse=True)
+        kind, inverse = self._kinds()
         for _ in range(ROUNDS):
-            skill, prior = self._skills(p), self._prior(p)
-            table = _level_table(skill, levels)
-            chances = table[self.validator, level, :, self.said]
-            new = _posterior(np.log(prior) + _sums(self.subject, chances, subjects))
+            skill, prior = self._skills(p, place), _prior(p)
+            chances = _log_chances(skill[kind.validator], kind.said, kind.shift)[inverse]
+            new = _posterior(np.log(prior) + _sums(place, chances, size))
             new[gold] = self.truth[gold]
             moved = float(np.abs(new - p).max(initial=0))
             p = new
             if moved < TOLERANCE:
                 break
-        return p, self._skills(p), self._prior(p)
+        return _keep_unanimous(p, votes), self._skills(p, place), _prior(p)
 
-    def _skills(self, p: Floats) -> Floats:
+    def _kinds(self) -> tuple[Ballots, Ints]:
+        """Return one vote for all that are alike but for their subject, and which one each is."""
+        levels, level = np.unique(self.votes.shift, return_inverse=True)
+        cell = self.votes.validator * len(levels) + level
+        cell = cell * self.truth.shape[1] + self.votes.said
+        _, first, inverse = np.unique(cell, return_index=True, return_inverse=True)
+        return self.votes.take(first), inverse
+
+    def _skills(self, p: Floats, place: Ints) -> Floats:
         classes = p.shape[1]
-        cell, cells = self.validator * classes + self.said, self.validators * classes
-        said = np.stack(
-            [np.bincount(cell, p[self.subject, k], cells) for k in range(classes)], axis=-1
-        )
+        cell, cells = self.votes.validator * classes + self.votes.said, self.validators * classes
+        said = np.stack([np.bincount(cell, p[place, k], cells) for k in range(classes)], axis=-1)
         counts = said.reshape(self.validators, classes, classes).swapaxes(1, 2)
-        prior = SKILL_WEIGHT * _default_skill(1, classes)
-        skill = (counts + prior) / (counts.sum(2, keepdims=True) + SKILL_WEIGHT)
+        assumed = SKILL_WEIGHT * _default_skill(1, classes)
+        skill = (counts + assumed) / (counts.sum(2, keepdims=True) + SKILL_WEIGHT)
         return _with_right(skill, np.clip(_right(skill), *SKILL_LIMITS))
 
-    def _prior(self, p: Floats) -> Floats:
-        even = PRIOR_WEIGHT / p.shape[1]
-        prior: Floats = (even + p.sum(0)) / (PRIOR_WEIGHT + len(p))
-        return prior
+
+def _prior(p: Floats) -> Floats:
+    even = PRIOR_WEIGHT / p.shape[1]
+    prior: Floats = (even + p.sum(0)) / (PRIOR_WEIGHT + len(p))
+    return prior
 
 
 def right_chance(skill: Floats, shift: Floats) -> Floats:
@@ -196,13 +231,6 @@ def _with_right(skill: Floats, right: Floats) -> Floats:
     return scaled
 
 
-def _level_table(skill: Floats, levels: Floats) -> Floats:
-    """Return (validators, levels, truth, said) logarithms of the chances."""
-    right = right_chance(_right(skill)[:, None, :], levels[None, :, None])
-    wide = np.broadcast_to(skill[:, None], (*right.shape, skill.shape[-1]))
-    return np.log(_with_right(wide, right))
-
-
 def _log_chances(skill: Floats, said: Ints, shift: Floats) -> Floats:
     """Return (n, truth) logarithms of the chance of what was said, each vote with its own skill."""
     shifted = _with_right(skill, right_chance(_right(skill), shift[:, None]))
@@ -210,8 +238,8 @@ def _log_chances(skill: Floats, said: Ints, shift: Floats) -> Floats:
 
 
 def _sums(group: Ints, values: Floats, groups: int) -> Floats:
-    columns = [np.bincount(group, column, groups) for column in values.T]
-    return np.stack(columns, axis=-1)
+    # a column each: sums over the few classes of many subjects are several times faster then
+    return np.array([np.bincount(group, column, groups) for column in values.T]).T
 
 
 def _posterior(log_p: Floats) -> Floats:
@@ -221,20 +249,17 @@ def _posterior(log_p: Floats) -> Floats:
     return posterior
 
 
-def _keep_unanimous(p: Floats, subject: Ints, said: Ints) -> tuple[Floats, NDArray[np.bool_]]:
+def _keep_unanimous(p: Floats, votes: Ballots) -> tuple[Floats, NDArray[np.bool_]]:
     """Return posteriors in which no unanimous subject is turned round, and which ones would be."""
     subjects, classes = p.shape
-    least = np.full(subjects, classes)
-    most = np.full(subjects, -1)
-    np.minimum.at(least, subject, said)
-    np.maximum.at(most, subject, said)
+    least, most = np.full(subjects, classes), np.full(subjects, -1)
+    np.minimum.at(least, votes.subject, votes.said)
+    np.maximum.at(most, votes.subject, votes.said)
     unanimous = np.flatnonzero(least == most)
-    flipped = np.zeros(subjects, bool)
-    flipped[unanimous] = p[unanimous, most[unanimous]] < 0.5
-    turned = np.flatnonzero(flipped)
-    agreed = p[turned, most[turned]]
-    p = p.copy()
-    p[turned] *= (0.5 / (1 - agreed))[:, None]
+    turned = unanimous[p[unanimous, most[unanimous]] < 0.5]
+    p, flipped = p.copy(), np.zeros(subjects, bool)
+    flipped[turned] = True
+    p[turned] *= (0.5 / (1 - p[turned, most[turned]]))[:, None]
     p[turned, most[turned]] = 0.5
     return p, flipped
 

@@ -111,7 +111,8 @@ def _problems(votes: Votes, counting: Ints) -> Texts:
     """Return why no vote of a subject counts; empty where one does."""
     subjects = len(counting)
     problem = np.full(subjects, "", dtype="<U24")
-    for state, reason in ((UNMAPPED, "unmapped_label"), (CONTRADICTION, "contradiction")):
+    states = {"unmapped_label": UNMAPPED, "contradiction": CONTRADICTION}
+    for reason, state in states.items():
         hit = np.bincount(votes.subject[votes.state == state], minlength=subjects) > 0
         problem[hit & (counting == 0)] = reason
     return problem

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 from astrid_training.taxonomy import Taxonomy
 
-__all__ = ["COUNTS", "EXPERT_SHIFT", "LEGACY_VALIDATOR", "REVIEWS", "STATES", "Votes", "cast_votes", "votes_json"]
+__all__ = [
+    "COUNTS",
+    "EXPERT_SHIFT",
+    "LEGACY_VALIDATOR",
+    "REVIEWS",
+    "STATES",
+    "Votes",
+    "cast_votes",
+    "votes_json",
+]
 
 LEGACY_VALIDATOR = "legacy:detections"
 """Who is taken to have voted where a detection has a decided status and no review."""
@@ -81,12 +90,19 @@ class Votes:
 
     def take(self, chosen: NDArray[np.bool_]) -> Self:
         """Return the chosen votes, (n,) of this length."""
-        columns = {
-            field.name: value[chosen]
-            for field in fields(self)
-            if isinstance(value := getattr(self, field.name), np.ndarray)
-        }
-        return replace(self, **columns, reviews=self.reviews.filter(pa.array(chosen)))
+        return replace(
+            self,
+            subject=self.subject[chosen],
+            validator=self.validator[chosen],
+            is_valid=self.is_valid[chosen],
+            kind=self.kind[chosen],
+            shift=self.shift[chosen],
+            machine=self.machine[chosen],
+            gold=self.gold[chosen],
+            state=self.state[chosen],
+            level=self.level[chosen],
+            reviews=self.reviews.filter(pa.array(chosen)),
+        )
 
 
 def cast_votes(reviews: pa.Table, subject: NDArray[np.int64], words: Taxonomy) -> Votes:
@@ -140,7 +156,8 @@ def cast_votes(reviews: pa.Table, subject: NDArray[np.int64], words: Taxonomy) -
 def _first_mention(event_ids: pa.ChunkedArray) -> NDArray[np.bool_]:
     """Return which rows are not the same event as the row before."""
     codes = event_ids.combine_chunks().dictionary_encode().indices.to_numpy()
-    return np.diff(codes, prepend=-1) != 0
+    first: NDArray[np.bool_] = np.diff(codes, prepend=-1) != 0
+    return first
 
 
 def _meanings(
@@ -148,10 +165,15 @@ def _meanings(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], list[str]]:
     """Return axis, class and doubt of each label, and the classes; each word is looked up once."""
     encoded = pc.fill_null(labels, "").combine_chunks().dictionary_encode()
-    classes, said = sorted(words.axes), [words.meaning(word) for word in encoded.dictionary.to_pylist()]
+    classes, said = (
+        sorted(words.axes),
+        [words.meaning(word) for word in encoded.dictionary.to_pylist()],
+    )
     place = {name: number for number, name in enumerate(classes)}
     named = [meaning.axis in {"real", "bogus"} and meaning.name != UNSAID for meaning in said]
-    kinds = [place[m.name] if names and m.name else -1 for m, names in zip(said, named, strict=True)]
+    kinds = [
+        place[m.name] if names and m.name else -1 for m, names in zip(said, named, strict=True)
+    ]
     code = encoded.indices.to_numpy()
     axis = np.array([AXES.index(meaning.axis) for meaning in said], np.int64)
     doubtful = np.array([meaning.doubtful for meaning in said], bool)

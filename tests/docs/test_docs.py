@@ -28,7 +28,7 @@ REFUSALS = {
     "Reject": 2,
 }
 """Call -> which argument is the reason."""
-JUDGES = {"_label_problem", "_outcome", "_problem", "problem"}
+JUDGES = {"_outcome", "_problem"}
 """Functions that return a reason, alone or first."""
 
 
@@ -139,6 +139,10 @@ def places_of_reasons(node: ast.AST) -> Iterator[ast.expr | None]:
             yield from keys
         case ast.Assign(targets=[target], value=value) if holds(target):
             yield value
+        case ast.FunctionDef(name=name) if name.endswith("_problems"):
+            for one in ast.walk(node):
+                if isinstance(one, ast.Return | ast.Assign) and isinstance(one.value, ast.Dict):
+                    yield from one.value.keys
         case ast.FunctionDef(name=name) if name in JUDGES:
             for one in ast.walk(node):
                 if isinstance(one, ast.Return):
