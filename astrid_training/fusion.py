@@ -239,7 +239,8 @@ def _log_chances(skill: Floats, said: Ints, shift: Floats) -> Floats:
 
 def _sums(group: Ints, values: Floats, groups: int) -> Floats:
     # a column each: sums over the few classes of many subjects are several times faster then
-    return np.array([np.bincount(group, column, groups) for column in values.T]).T
+    columns = [np.bincount(group, column, groups) for column in values.T]
+    return np.array(columns, np.float64).T  # of no votes at all bincount makes integers
 
 
 def _posterior(log_p: Floats) -> Floats:

@@ -86,7 +86,8 @@ def fetch_sources(connection: Connection, observations: Sequence[str], as_of: da
     wanted = {"observations": sorted(set(observations)), "as_of": as_of}
     found = fetch_table(connection, "exposure_sources", wanted, SOURCES)
     place = {key: number for number, key in enumerate(found["observation_id"].to_pylist())}
-    return found.take([place[observation] for observation in observations])
+    rows = [place[observation] for observation in observations]
+    return found.take(pa.array(rows, pa.int64()))
 
 
 def _known_surveys(connection: Connection, wanted: Sequence[str] | None) -> list[str]:
