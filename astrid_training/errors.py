@@ -12,6 +12,8 @@ __all__ = [
     "MissingObjectError",
     "ParityError",
     "StoreCorruptError",
+    "SurveyProfileError",
+    "UnusablePathError",
 ]
 
 
@@ -31,6 +33,16 @@ class StoreCorruptError(ValueError):
     """An object's bytes are not those its digest promises."""
 
 
+class UnusablePathError(ValueError):
+    """A path of the database under which no file can be had.
+
+    Attributes:
+        reason: a short code for the funnel.
+    """
+
+    reason = "unusable_path"
+
+
 class FitsRefusedError(ValueError):
     """A file was refused before, or while, its pixels were read.
 
@@ -42,6 +54,15 @@ class FitsRefusedError(ValueError):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+class SurveyProfileError(ValueError):
+    """A survey's profile cannot be understood."""
+
+    def __init__(self, path: object, survey: str | None, problem: str) -> None:
+        place = f"{path}: survey {survey}" if survey else str(path)
+        super().__init__(f"{place}: {problem}; correct the file")
+        self.survey = survey
 
 
 class ParityError(ValueError):

@@ -1,7 +1,10 @@
 """One real stack for the whole session; a fresh migrated database for every test that asks."""
 
+import functools
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -9,7 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
 
@@ -26,7 +31,8 @@ from astrid_training.settings import (
     resolve,
 )
 from astrid_training.simulate import SkyPlan, simulate
-from astrid_training.store import Sources, Store
+from astrid_training.sources import Sources
+from astrid_training.store import Credentials, Store
 from deployments.embedded import postgres
 from deployments.embedded.processes import free_port
 from deployments.embedded.stack import discard, up
@@ -163,16 +169,84 @@ def astrid(databases: Databases) -> Iterator[AstridDatabase]:
 
 
 @dataclass(frozen=True)
+class S3Server:
+    """An S3 server on this machine, in which buckets may be made."""
+
+    credentials: Credentials
+    page: int
+    """Keys that it lists at once."""
+
+    @property
+    def client(self) -> Any:
+        """Another client than ours, to look at what ours did."""
+        return _boto3_client(self.credentials)
+
+    def make_bucket(self) -> str:
+        bucket = f"bucket-{os.getpid()}-{next(_numbers)}"
+        here = {"LocationConstraint": "auto"}
+        self.client.create_bucket(Bucket=bucket, CreateBucketConfiguration=here)
+        return bucket
+
+    def make_store(self) -> Store:
+        return Store(f"s3://{self.make_bucket()}", self.credentials)
+
+
+@functools.cache
+def _boto3_client(credentials: Credentials) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    when = {
+        f"{what}_checksum_{verb}": "when_required"
+        for what, verb in (("request", "calculation"), ("response", "validation"))
+    }
+    return boto3.client(
+        "s3",
+        endpoint_url=credentials.endpoint_url,
+        aws_access_key_id=credentials.access_key_id,
+        aws_secret_access_key=credentials.secret_access_key,
+        region_name="auto",
+        config=Config(proxies={}, **when),
+    )
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Moto as a process of its own; a second to start."""
+    port = free_port(None)
+    address = f"http://127.0.0.1:{port}"
+    log = tmp_path_factory.mktemp("moto") / "log"
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with log.open("wb") as stream:
+        process = subprocess.Popen(command, stdout=stream, stderr=stream)
+    try:
+        wait_for_http(address, log)
+        yield S3Server(Credentials(address, "key-of-tests", "secret-of-tests"), page=1000)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for_http(address: str, log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            httpx.get(address, trust_env=False)
+        except httpx.TransportError:
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        else:
+            return
+
+
+@dataclass(frozen=True)
 class Sky:
     """A simulated survey: rows in a database, files in a store."""
 
     engine: Engine
     home: Path
     truth: Path
-
-    @property
-    def store(self) -> Store:
-        return Store(f"file://{self.home}/store")
+    store: Store
 
     @property
     def packs(self) -> PackCache:
@@ -184,8 +258,8 @@ def _simulated(
     databases: Databases, _migrated: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Sky]:
     home = tmp_path_factory.mktemp("sky")
-    sky = Sky(databases.make(_migrated), home, home / "truth.jsonl")
-    store = sky.store
+    store = Store(f"file://{home}/store")
+    sky = Sky(databases.make(_migrated), home, home / "truth.jsonl", store)
 
     def put(key: str, data: bytes) -> str:
         store.put(key, data)
@@ -201,9 +275,10 @@ def _simulated(
 @pytest.fixture
 def sky(databases: Databases, _simulated: Sky, tmp_path: Path) -> Iterator[Sky]:
     """A copy of a small simulated survey that a test may change."""
-    shutil.copytree(_simulated.home / "store", tmp_path / "sky" / "store")
+    home = tmp_path / "sky"
+    shutil.copytree(_simulated.home / "store", home / "store")
     engine = databases.make(str(_simulated.engine.url.database))
-    yield Sky(engine, tmp_path / "sky", _simulated.truth)
+    yield Sky(engine, home, _simulated.truth, Store(f"file://{home}/store"))
     databases.drop(engine)
 
 
@@ -211,9 +286,18 @@ Collect = Callable[..., PublishedDataset]
 
 
 @pytest.fixture
-def collect(sky: Sky) -> Collect:
+def collect(sky: Sky, collect_from: Callable[[Sky], Collect]) -> Collect:
     """Collect from the small sky by the library alone, in the order of the flow."""
+    return collect_from(sky)
 
+
+@pytest.fixture(scope="session")
+def collect_from() -> Callable[[Sky], Collect]:
+    """Make what collects from a sky by the library alone, in the order of the flow."""
+    return _collect_from
+
+
+def _collect_from(sky: Sky) -> Collect:
     def run(**fields: object) -> PublishedDataset:
         from astrid_training import build, downloads, plan, selection
         from astrid_training.assemble import assemble

@@ -29,7 +29,7 @@ from astrid_training.alerts.rows import (
 )
 from astrid_training.alerts.surveys import parse_alert
 from astrid_training.database import query, reading
-from astrid_training.store import Sources
+from astrid_training.sources import Sources
 
 __all__ = ["ImportReport", "Refusal", "SimulatedSurveyError", "import_alerts"]
 
@@ -206,8 +206,7 @@ def _stored(sources: Sources, one: _Read) -> tuple[int, int] | Refusal:
         pixel = place_on_cutout(one.alert, cutouts["science"].pixels.shape)
     except AlertRefusedError as error:
         return Refusal(one.source, error.reason, error.detail)
-    store, key = sources.locate(stamp_key(one.alert))
-    store.put(key, stamp_file(one.alert, cutouts))
+    sources.put(stamp_key(one.alert), stamp_file(one.alert, cutouts))
     return pixel
 
 

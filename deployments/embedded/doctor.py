@@ -1,6 +1,7 @@
 """Look at everything a collection needs, change nothing, and say the cure of what ails."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any
@@ -18,8 +19,9 @@ from astrid_training.errors import (
 )
 from astrid_training.migrate import migrations
 from astrid_training.optional_indexes import index_states
+from astrid_training.patience import BRIEF
 from astrid_training.settings import ENVIRONMENT, Settings
-from astrid_training.store import Credentials, Store, StoreUnavailableError
+from astrid_training.store import StoreUnavailableError, open_store
 from astrid_training.urls import mask_url
 from deployments.embedded.parts import POOL, authorization, is_far
 
@@ -67,6 +69,7 @@ def checks(settings: Settings) -> list[Check]:
         _packages(),
         *_database(settings),
         _store(settings),
+        *_source_bucket(settings),
         *_prefect(settings),
         _mlflow(settings),
     ]
@@ -174,25 +177,28 @@ def _indexes(engine: Engine) -> Iterator[Check]:
 
 
 def _store(settings: Settings) -> Check:
-    endpoint = settings.store_endpoint_url
-    if settings.store_url.startswith("s3://") and endpoint:
-        silence = _why_silent(endpoint)  # told in seconds; the store itself retries for minutes
-        if silence:
-            return _bad("store", silence, _cure_of("store_endpoint_url"))
-    credentials = Credentials(
-        endpoint,
-        settings.store_access_key_id,
-        settings.store_secret_access_key,
-        settings.store_region,
-    )
     try:
-        store = Store(settings.store_url, credentials)
+        store = open_store(settings, BRIEF)
         store.put(PROBE, b"written by doctor")
         store.get(PROBE)
         store.delete(PROBE)
-    except (StoreUnavailableError, MissingObjectError, OSError) as error:
-        return _bad("store", str(error), _cure_of("store_url"))
+    except (StoreUnavailableError, MissingObjectError, OSError, ValueError) as error:
+        return _bad("store", str(error), "do what it says; the settings above are what was tried")
     return _good("store", f"{settings.store_url} takes, gives back and removes an object")
+
+
+def _source_bucket(settings: Settings) -> Iterator[Check]:
+    """Ask for an object that is not there: a bucket that may be read says just that."""
+    bucket = settings.source_bucket
+    if bucket is None:
+        return
+    try:
+        with suppress(MissingObjectError):
+            open_store(settings, BRIEF, f"s3://{bucket}").get(PROBE)
+    except (StoreUnavailableError, ValueError) as error:
+        yield _bad("source bucket", str(error), _cure_of("source_bucket"))
+    else:
+        yield _good("source bucket", f"{bucket} can be read")
 
 
 def _prefect(settings: Settings) -> Iterator[Check]:
@@ -247,13 +253,12 @@ def _get(url: str, headers: dict[str, str] | None = None) -> httpx.Response:
 
 
 def _why_silent(url: str, headers: dict[str, str] | None = None) -> str:
-    """Return why a GET does not succeed, or nothing; an S3 server's refusal counts as an answer."""
+    """Return why a GET does not succeed, or nothing."""
     try:
         reply = _get(url, headers)
     except httpx.HTTPError as error:
         return f"{mask_url(url)} does not answer: {error}"
-    is_refusal = reply.status_code >= 500 or (url.endswith("/health") and not reply.is_success)
-    return f"{mask_url(url)} answers {reply.status_code}" if is_refusal else ""
+    return "" if reply.is_success else f"{mask_url(url)} answers {reply.status_code}"
 
 
 def _good(name: str, detail: str) -> Check:

@@ -1,8 +1,10 @@
 """The doctor looks at the database: versions, rights, indexes; and shows no password."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
@@ -113,3 +115,42 @@ def test_migrate_makes_the_optional_indexes_when_asked(
     assert (plain.exit_code, asked.exit_code) == (0, 0)
     assert {name for name in json.loads(plain.stdout) if name.startswith("ix_")} == set()
     assert json.loads(asked.stdout)["ix_validation_events_detection_id"] == "built"
+
+
+def look(home: Path, server: Any, **values: str) -> dict[str, Check]:
+    settings = resolve(
+        home,
+        store_endpoint_url=values.pop("endpoint", server.credentials.endpoint_url),
+        store_access_key_id=server.credentials.access_key_id,
+        store_secret_access_key=server.credentials.secret_access_key,
+        **values,
+    )
+    return {check.name: check for check in checks(settings)}
+
+
+def test_a_bucket_is_tried_and_left_as_it_was(tmp_path: Path, s3_server: Any) -> None:
+    store = s3_server.make_store()
+
+    found = look(tmp_path, s3_server, store_url=store.url, source_bucket=s3_server.make_bucket())
+
+    assert found["store"].ok, found["store"].detail
+    assert found["source bucket"].ok, found["source bucket"].detail
+    assert store.keys("") == []
+
+
+@pytest.mark.parametrize(
+    ("values", "name", "cause"),
+    [
+        ({"store_url": "s3://no-such-bucket"}, "store", "NoSuchBucket.*make the bucket"),
+        ({"source_bucket": "no-such-bucket"}, "source bucket", "NoSuchBucket.*make the bucket"),
+        ({"endpoint": "http://127.0.0.1:9", "store_url": "s3://b"}, "store", "gives no answer"),
+    ],
+)
+def test_a_bucket_that_ails_is_told_with_its_cure_and_without_keys(
+    tmp_path: Path, s3_server: Any, values: dict[str, str], name: str, cause: str
+) -> None:
+    found = look(tmp_path, s3_server, **values)
+
+    assert not found[name].ok
+    assert re.search(cause, found[name].detail)
+    assert "of-tests" not in str(found)

@@ -96,6 +96,7 @@ def copy_rows(source: Engine, target: Engine) -> None:
             ):
                 for block in rows:
                     copied.write(block)
+    source.dispose()  # or it could not be copied as a whole any more
 
 
 @pytest.fixture
