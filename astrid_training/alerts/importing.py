@@ -128,8 +128,11 @@ def import_alerts(
     with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
         while chunk := list(islice(packets, CHUNK)):
             report.read += len(chunk)
+            known = len(report.rejected)
             read = list(_parsed(chunk, given, survey, report))
             stored = _store_new(engine, sources, pool, read, seen, report)
+            order = {packet.source: number for number, packet in enumerate(chunk)}
+            report.rejected[known:] = sorted(report.rejected[known:], key=lambda r: order[r.path])
             with engine.begin() as connection:
                 _insert(connection, stored, report)
                 there = [one for one in read if detection_id(one.alert) in seen]
