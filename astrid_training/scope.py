@@ -83,7 +83,8 @@ def fetch_scope(
 
 def fetch_sources(connection: Connection, observations: Sequence[str], as_of: datetime) -> pa.Table:
     """Return rows of `images.SOURCES` of these observations, in their order."""
-    wanted = {"observations": sorted(set(observations)), "as_of": as_of}
+    keys = ",".join(sorted(set(observations)))  # one text: each of a list is quoted on its own
+    wanted = {"observations": f"{{{keys}}}", "as_of": as_of}
     found = fetch_table(connection, "exposure_sources", wanted, SOURCES)
     place = {key: number for number, key in enumerate(found["observation_id"].to_pylist())}
     rows = [place[observation] for observation in observations]
