@@ -216,7 +216,8 @@ def right_chance(skill: Floats, shift: Floats) -> Floats:
 
 def _default_skill(validators: int, classes: int) -> Floats:
     skill = np.full((validators, classes, classes), (1 - SKILL) / max(classes - 1, 1))
-    return _with_right(skill, np.full((validators, classes), SKILL))
+    skill[:, np.arange(classes), np.arange(classes)] = SKILL
+    return skill
 
 
 def _right(skill: Floats) -> Floats:

@@ -111,8 +111,8 @@ def _problems(votes: Votes, counting: Ints) -> Texts:
     """Return why no vote of a subject counts; empty where one does."""
     subjects = len(counting)
     problem = np.full(subjects, "", dtype="<U24")
-    states = {"unmapped_label": UNMAPPED, "contradiction": CONTRADICTION}
-    for reason, state in states.items():
+    problems = {"unmapped_label": UNMAPPED, "contradiction": CONTRADICTION}
+    for reason, state in problems.items():
         hit = np.bincount(votes.subject[votes.state == state], minlength=subjects) > 0
         problem[hit & (counting == 0)] = reason
     return problem

@@ -1,5 +1,6 @@
 -- Every review entered by :as_of of a detection in the scope, as CSV. One that was changed or deleted since is told as it was, where the log
--- of changes has it; where it has not, the row that is there now is told and marked as changed.
+-- of changes has it; where it has not, the row that is there now is told and marked as changed. A version holds since the review was
+-- entered, which may be long before it came into this database, or since the instant of its change.
 -- Uses the indexes of reviewed_detections, ix_training_label_events_changes and ix_training_label_events_event.
 COPY (
     WITH exposure AS MATERIALIZED (
@@ -15,8 +16,12 @@ COPY (
         SELECT DISTINCT ON (l.event_id) l.event_id, l.operation, l.row
         FROM (SELECT DISTINCT event_id FROM training_label_events WHERE operation IN ('U', 'D') AND at > :as_of) c
         JOIN training_label_events l ON l.event_id = c.event_id
-        WHERE CASE l.operation WHEN 'I' THEN CAST(l.row ->> 'created_at' AS timestamptz) ELSE l.at END <= :as_of
-        ORDER BY l.event_id, l.id DESC
+        CROSS JOIN LATERAL (
+            SELECT CASE l.operation WHEN 'I' THEN GREATEST(CAST(l.row ->> 'created_at' AS timestamptz), CAST(l.row ->> 'updated_at' AS timestamptz))
+                                    ELSE l.at END AS since
+        ) t
+        WHERE t.since <= :as_of
+        ORDER BY l.event_id, t.since DESC, l.id DESC
     ),
     known AS (
         SELECT v.id, v.detection_id, v.validator_id, v.is_valid, v.label, v.confidence_level, v.tags, v.created_at, v.updated_at > :as_of AS changed

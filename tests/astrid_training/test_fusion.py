@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from astrid_training.fusion import Ballots, Estimate, estimate
-from benchmarks.labels import Judged, judge_labels, mixed_reviewers, simulated
 from astrid_training.simulate.plan import SkyPlan
 from astrid_training.simulate.reviewers import draw_reviewers
+from benchmarks.labels import Judged, judge_labels, mixed_reviewers, simulated
 
 REVIEWERS = 12
 
@@ -96,8 +96,12 @@ def test_a_unanimous_subject_is_never_turned_round() -> None:
 
 def test_a_further_vote_for_real_never_makes_real_less_likely() -> None:
     shared = ballots(np.random.default_rng(4).random(500) < 0.4, 3, np.full(4, 0.57))
-    weak = Ballots(*(np.array([value]) for value in (500, 0, 1)), np.array([-1.4]), np.ones(1, bool))
-    two = joined(weak, Ballots(weak.subject, weak.validator + 1, weak.said, weak.shift, weak.by_person), 0)
+    weak = Ballots(
+        *(np.array([value]) for value in (500, 0, 1)), np.array([-1.4]), np.ones(1, bool)
+    )
+    two = joined(
+        weak, Ballots(weak.subject, weak.validator + 1, weak.said, weak.shift, weak.by_person), 0
+    )
 
     one_voice = estimate(joined(shared, weak, 0), 501, 4, nobody(501))
     two_voices = estimate(joined(shared, two, 0), 501, 4, nobody(501))
@@ -128,7 +132,9 @@ def accuracy(found: Estimate, real: NDArray[np.bool_]) -> float:
 def test_of_no_votes_nothing_is_said() -> None:
     nothing = np.empty(0, np.int64)
 
-    found = estimate(Ballots(nothing, nothing, nothing, np.empty(0), np.empty(0, bool)), 3, 0, nobody(3))
+    found = estimate(
+        Ballots(nothing, nothing, nothing, np.empty(0), np.empty(0, bool)), 3, 0, nobody(3)
+    )
 
     np.testing.assert_array_equal(found.p, 0.5)
 

@@ -197,7 +197,10 @@ def test_abstaining_on_the_class_still_counts_for_real_or_bogus(word: str | None
 @pytest.mark.parametrize(
     ("votes", "name"),
     [
-        ([vote("a", label="sn", level="LOW"), vote("b", label="var", level="EXPERT")], "variable_star"),
+        (
+            [vote("a", label="sn", level="LOW"), vote("b", label="var", level="EXPERT")],
+            "variable_star",
+        ),
         ([vote("a", label="sn"), vote("b", label="asteroid")], "asteroid"),
         ([vote("a", label="sn"), vote("b"), vote("c")], "supernova"),
         ([vote("a", label="sn"), vote("b", label="cr", is_valid=False), vote("c")], "supernova"),
@@ -235,7 +238,10 @@ def test_with_many_class_votes_who_names_classes_badly_is_learned() -> None:
     got = label(*votes)
 
     right = np.mean(
-        [WORDS.meaning(name).name == found for name, found in zip(true, got.anomaly_type, strict=True)]
+        [
+            WORDS.meaning(name).name == found
+            for name, found in zip(true, got.anomaly_type, strict=True)
+        ]
     )
     assert right > majority + 0.1
     assert right > 0.9
