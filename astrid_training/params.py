@@ -100,6 +100,13 @@ class Cone(_Frozen):
     dec_deg: float = Field(ge=-90, le=90, description="Declination of the centre, degrees.")
     radius_deg: float = Field(gt=0, le=180, description="Radius, degrees.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _three_numbers(cls, value: object) -> object:
+        if isinstance(value, list | tuple) and len(value) == 3:
+            return dict(zip(("ra_deg", "dec_deg", "radius_deg"), value, strict=True))
+        return value
+
 
 class SplitPolicy(_Frozen):
     """Which share of the sky goes to which split. Its name and version are the hash's salt."""
@@ -171,7 +178,9 @@ class TrainingDataCollectionParams(_Frozen):
         None, min_length=1, description="Filter bands; none given: all."
     )
     cone: Cone | None = Field(
-        None, description="Circle on the sky that subjects lie in; none given: the whole sky."
+        None,
+        description="Circle on the sky that subjects lie in, also as [ra, dec, radius]; none given: "
+        "the whole sky.",
     )
     max_seeing_arcsec: float | None = Field(
         None,

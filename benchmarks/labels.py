@@ -40,9 +40,14 @@ def mixed_reviewers(number: int, seed: int) -> tuple[Reviewer, ...]:
     skills = rng.uniform(0.6, 0.97, (number, 2))
     return tuple(
         Reviewer(
-            f"reviewer-{n:02d}", *map(float, skills[n]), 0.85, None, float(rng.lognormal(0, 0.5))
+            name=f"reviewer-{number:02d}",
+            sensitivity=float(sensitivity),
+            specificity=float(specificity),
+            class_skill=0.85,
+            level=None,
+            activity=float(rng.lognormal(0, 0.5)),
         )
-        for n in range(number)
+        for number, (sensitivity, specificity) in enumerate(skills)
     )
 
 

@@ -48,8 +48,11 @@ def select() -> tuple[float, float]:
     """Return CPU and wall seconds of a selection."""
     params = TrainingDataCollectionParams(survey_ids=["sim_ztf"], max_samples=1_000_000)
     with database() as engine, engine.connect() as connection:
-        side = {"select": lambda: select_subjects(connection, params, AS_OF)}
-        found = interleave(side)["select"]
+
+        def run() -> None:
+            select_subjects(connection, params, AS_OF)
+
+        found = interleave({"select": run})["select"]
     return found.cpu_s, found.wall_s
 
 
@@ -65,8 +68,11 @@ def fuse() -> float:
     shift = rng.choice([-0.7, 0.0, 0.5, 1.3], REVIEWS)
     ballots = Ballots(subject, validator, said, shift, np.ones(REVIEWS, bool))
     nobody = np.zeros((SUBJECTS, 2), np.int64)
-    side = {"fuse": lambda: estimate(ballots, SUBJECTS, REVIEWERS, nobody)}
-    return interleave(side)["fuse"].cpu_s
+
+    def run() -> None:
+        estimate(ballots, SUBJECTS, REVIEWERS, nobody)
+
+    return interleave({"fuse": run})["fuse"].cpu_s
 
 
 def report() -> list[str]:

@@ -1,6 +1,7 @@
 """Skills are learned where reviewers overlap, and nowhere else."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -96,12 +97,9 @@ def test_a_unanimous_subject_is_never_turned_round() -> None:
 
 def test_a_further_vote_for_real_never_makes_real_less_likely() -> None:
     shared = ballots(np.random.default_rng(4).random(500) < 0.4, 3, np.full(4, 0.57))
-    weak = Ballots(
-        *(np.array([value]) for value in (500, 0, 1)), np.array([-1.4]), np.ones(1, bool)
-    )
-    two = joined(
-        weak, Ballots(weak.subject, weak.validator + 1, weak.said, weak.shift, weak.by_person), 0
-    )
+    who, yes = np.array([0]), np.array([1])
+    weak = Ballots(np.array([500]), who, yes, np.array([-1.4]), np.array([True]))
+    two = joined(weak, replace(weak, validator=who + 1), 0)
 
     one_voice = estimate(joined(shared, weak, 0), 501, 4, nobody(501))
     two_voices = estimate(joined(shared, two, 0), 501, 4, nobody(501))

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astrid_training.problems import first_problems
+from astrid_training.problems import Problems, first_problems
 from astrid_training.sampling import take_evenly
 
 STRATA = ["ztf|bogus"] * 60 + ["ztf|supernova"] * 30 + ["hst|asteroid"] * 5
@@ -48,7 +48,7 @@ def test_neither_the_first_nor_the_last_keys_are_preferred() -> None:
 
 
 def test_the_first_problem_that_holds_is_told_with_its_facts() -> None:
-    problems = {
+    problems: Problems = {
         "first": (np.array([True, False, False]), "always so"),
         "second": (np.array([True, True, False]), lambda n: f"subject {n}"),
     }
