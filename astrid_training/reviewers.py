@@ -60,8 +60,7 @@ def reviewer_table(votes: Votes, labels: Labels, fused: Estimate) -> list[dict[s
     overlapping, machine = count(taught), count(counting.validator[counting.machine])
     with_others = count(counting.validator[shared])
     agreeing = count(counting.validator[shared & agreed])
-    levels = [*counting.levels, NOT_STATED]
-    used = Counter(zip(counting.validator.tolist(), counting.level.tolist(), strict=True))
+    levels = _levels_used(counting)
     return [
         {
             "validator": name,
@@ -70,9 +69,19 @@ def reviewer_table(votes: Votes, labels: Labels, fused: Estimate) -> list[dict[s
             "sensitivity": float(fused.skill[j, 1, 1]),
             "specificity": float(fused.skill[j, 0, 0]),
             "agreement": agreeing[j] / with_others[j] if with_others[j] else None,
-            "levels": {levels[level]: n for (who, level), n in sorted(used.items()) if who == j},
+            "levels": levels[j],
             "machine": machine[j] > 0,
         }
         for j, name in enumerate(votes.names)
         if number[j]
     ]
+
+
+def _levels_used(votes: Votes) -> list[dict[str, int]]:
+    """Return how often each validator stated which confidence, by level."""
+    names = [*votes.levels, NOT_STATED]
+    pairs = Counter(zip(votes.validator.tolist(), votes.level.tolist(), strict=True))
+    used: list[dict[str, int]] = [{} for _ in votes.names]
+    for (validator, level), number in sorted(pairs.items()):
+        used[validator][names[level]] = number
+    return used

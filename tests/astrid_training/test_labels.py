@@ -107,15 +107,18 @@ reviews = st.lists(
 )
 
 
-@given(reviews, st.randoms())
+@pytest.mark.parametrize("class_votes", [CLASS_VOTES, 1])
+@given(votes=reviews, random=st.randoms())
 def test_neither_order_nor_repetition_of_events_matters(
-    votes: list[dict[str, Any]], random: Any
+    class_votes: int, votes: list[dict[str, Any]], random: Any
 ) -> None:
     votes = [*votes, vote(subject=5)]  # so that there are as many subjects, come what may
     mixed = votes * 2
     random.shuffle(mixed)
 
-    first, again = label(*votes), label(*mixed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("astrid_training.labels.CLASS_VOTES", class_votes)
+        first, again = label(*votes), label(*mixed)
 
     for name in Labels.__dataclass_fields__:
         np.testing.assert_array_equal(getattr(first, name), getattr(again, name), name)
