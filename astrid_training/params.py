@@ -9,6 +9,7 @@ __all__ = [
     "CHANNELS",
     "OVERRIDES",
     "Channel",
+    "Cone",
     "MaskRule",
     "PreprocessSpec",
     "SourcePolicy",
@@ -104,6 +105,23 @@ class MaskRule(_Frozen):
     )
 
 
+class Cone(_Frozen):
+    """A circle on the sky."""
+
+    model_config = ConfigDict(title="Cone")
+
+    ra_deg: float = Field(ge=0, lt=360, description="Right ascension of the centre, degrees.")
+    dec_deg: float = Field(ge=-90, le=90, description="Declination of the centre, degrees.")
+    radius_deg: float = Field(gt=0, le=180, description="Radius, degrees.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _three_numbers(cls, value: object) -> object:
+        if isinstance(value, list | tuple) and len(value) == 3:
+            return dict(zip(("ra_deg", "dec_deg", "radius_deg"), value, strict=True))
+        return value
+
+
 class SplitPolicy(_Frozen):
     """Which share of the sky goes to which split. Its name and version are the hash's salt."""
 
@@ -173,6 +191,28 @@ class TrainingDataCollectionParams(_Frozen):
     bands: list[str] | None = Field(
         None, min_length=1, description="Filter bands; none given: all."
     )
+    cone: Cone | None = Field(
+        None,
+        description="Circle on the sky that subjects lie in, also as [ra, dec, radius]; none given: "
+        "the whole sky.",
+    )
+    max_seeing_arcsec: float | None = Field(
+        None,
+        gt=0,
+        description="Largest seeing of an observation, arcseconds; one without a seeing leaves too. "
+        "None given: any.",
+    )
+    max_airmass: float | None = Field(
+        None,
+        ge=1,
+        description="Largest airmass of an observation; one without an airmass leaves too. "
+        "None given: any.",
+    )
+    include_proprietary: bool = Field(
+        default=False,
+        description="Take detections whose program_id is not 1, or whose proprietary_until lies "
+        "after as_of; else only public ones.",
+    )
     anomaly_types: list[str] | None = Field(
         None,
         min_length=1,
@@ -184,6 +224,13 @@ class TrainingDataCollectionParams(_Frozen):
         ge=0.5,
         le=1,
         description="Least confidence of the human label, never the model's score.",
+    )
+    min_model_score: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Least score of the model; it makes the samples those that the model likes, "
+        "which is noted on the dataset. None given: any.",
     )
     quality_score_threshold: float = Field(
         0.8, ge=0, le=1, description="Least quality score of the whole dataset."
@@ -199,6 +246,11 @@ class TrainingDataCollectionParams(_Frozen):
     )
     strict_as_of: bool = Field(
         default=False, description="Drop subjects whose rows changed after as_of; else count them."
+    )
+    re_review: Literal["doubtful", "random"] = Field(
+        "doubtful",
+        description="How subjects came to a second review: as doubtful cases, so that one review is "
+        "worth its stated confidence; or at random, so that skills learned there hold for all.",
     )
     source_policy: SourcePolicy = Field(
         "prefer_processed",

@@ -39,6 +39,8 @@ _LABELS = (
     "label_source",
     "n_votes",
     "n_validators",
+    "agreement",
+    "selected_for",
 )
 _METADATA = (
     "survey",

@@ -87,6 +87,46 @@ def test_it_says_what_was_published(published: Any, page: Page) -> None:
     assert "val holds 3 rejected sky groups" in page.text
 
 
+def test_reviewers_are_told_with_what_was_learned_of_them(published: Any, tmp_path: Path) -> None:
+    reviews = {
+        "votes": {"counts": 7},
+        "unmapped_words": {},
+        "mutated_after_as_of": 0,
+        "min_model_score": 0.4,
+        "reviewers": [
+            {
+                "validator": "ada <b>",
+                "votes": 5,
+                "overlapping": 2,
+                "sensitivity": 0.91,
+                "specificity": 0.85,
+                "agreement": None,
+                "levels": {"HIGH": 4, "none": 1},
+                "machine": False,
+            }
+        ],
+        "consistency": {
+            "n_multi": 1,
+            "pair_agreement": 1.0,
+            "alpha": None,
+            "contradiction_rate": 0.0,
+            "flip_rate": None,
+            "n_repeated": 0,
+        },
+    }
+    quality = {**published.record.quality_report, "reviews": reviews}
+    record = dataclasses.replace(published.record, quality_report=quality)
+
+    path = write_report(
+        record, published.samples.slice(0, 1), PackCache(published.store, tmp_path), tmp_path / "r"
+    )
+
+    text = Page(path.read_text()).text
+    assert "ada <b> 5 2 0.910 0.850 unknown high 4, none 1" in text
+    assert "100.0% of their pairs agree (Krippendorff's alpha unknown)" in text
+    assert "the model scored at least 0.4" in text
+
+
 def test_the_funnel_adds_up_before_the_readers_eyes(page: Page) -> None:
     assert "ambiguous its reviewers do not settle it; a further review decides −12 245" in page.text
     assert "257 selected − 17 dropped = 240 kept ✓ adds up" in page.text

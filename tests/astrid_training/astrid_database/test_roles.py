@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, create_engine
 
 from astrid_training.dataset import load_training_dataset
 from astrid_training.errors import DatabaseRightsError
@@ -97,3 +97,15 @@ def test_a_role_that_only_reads_loads_a_dataset(sky: Any, db: Any, collect: Coll
         with pytest.raises(DatabaseRightsError, match="role astrid_training_reader"):
             reader.execute(refused)
     reader.engine.dispose()
+
+
+@pytest.mark.parametrize("sky", ["collector after the owner"], indirect=True)
+def test_a_table_that_the_role_may_not_read_is_named(
+    sky: Any, db: Any, databases: Any, session: Any
+) -> None:
+    owner = create_engine(databases.admin.url.set(database=sky.engine.url.database))
+    session(owner).execute("REVOKE SELECT ON validation_events FROM astrid_training")
+    owner.dispose()
+
+    with pytest.raises(DatabaseRightsError, match="permission denied for table validation_events"):
+        db.select()
