@@ -217,6 +217,8 @@ def _reviewer_agreement(facts: Facts) -> Gate:
     several, alpha = facts.consistency.get("n_multi"), facts.consistency.get("alpha")
     known = "not known" if alpha is None else f"{alpha:.2f}"
     told = f"Krippendorff's alpha {known}, {several or 0} subjects with several reviewers"
+    if several is None:
+        told = "it is not known how far reviewers agree"
     return _gate(
         "reviewer_agreement",
         told,
