@@ -1,6 +1,5 @@
 """From the batches' tables to one table of samples, with every subject accounted for."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,8 @@ from astrid_training.records import (
     Selection,
     count_rejects,
 )
-from astrid_training.sky_negatives import NOTES
+from astrid_training.selection import read_notes
+from astrid_training.sky_negatives import read_sky_notes
 from astrid_training.store import Store
 
 __all__ = ["Assembled", "assemble", "class_counts", "split_counts"]
@@ -40,7 +40,7 @@ class Assembled:
     detections: dict[str, str | None]
     """sample_key -> detection_id, for kept and dropped alike; None for sky."""
     notes: dict[str, Any]
-    """What happened to reviews on the way to labels, see `label_notes`."""
+    """What happened to reviews on the way to labels, see `selection.read_notes`."""
 
 
 def assemble(
@@ -68,24 +68,8 @@ def assemble(
     ]
     detections = dict(zip(keys, table["detection_id"].to_pylist(), strict=True))
     rejects.sort(key=lambda reject: reject.sample_key)
-    return Assembled(samples, rejects, funnel, detections, label_notes(table))
-
-
-def label_notes(selection: pa.Table) -> dict[str, Any]:
-    """Return how many votes counted or not and why, and which words nobody knows, with counts.
-
-    Args:
-        selection: rows of `selection.SELECTION`, kept and dropped.
-    """
-    votes = [vote for votes in selection["votes"].to_pylist() for vote in json.loads(votes)]
-    words = Counter(vote["label"] for vote in votes if vote["state"] == "unmapped_label")
-    return {
-        "votes": dict(sorted(Counter(vote["state"] for vote in votes).items())),
-        "label_sources": dict(sorted(Counter(selection["label_source"].to_pylist()).items())),
-        "unmapped_words": dict(sorted(words.items())),
-        "mutated_after_as_of": pc.sum(selection["mutated_after_as_of"]).as_py() or 0,
-        "negatives": json.loads((selection.schema.metadata or {}).get(NOTES, b"{}")),
-    }
+    notes = read_notes(table) | {"negatives": {"sky": read_sky_notes(table)}}
+    return Assembled(samples, rejects, funnel, detections, notes)
 
 
 def _join(kept: pa.Table, store: Store, built: Sequence[BuiltBatch]) -> pa.Table:

@@ -27,7 +27,7 @@ BATCH_BYTES = 1_000_000_000  # what one unit of work may fetch
 MOVING = "asteroid"
 LOOKUPS_AT_ONCE = 8  # the object store's client saturates here
 
-READING_VERSION = 3
+READING_VERSION = 4
 """Raised by hand when files are read, positions found or stamps measured in another way; what
 changes pixels under one spec is in `processor.ALGORITHMS`."""
 

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Engine
 from astrid_training.assemble import Assembled, class_counts, split_counts
 from astrid_training.claims import settle_batches
 from astrid_training.database import query
-from astrid_training.digests import canonical_json
-from astrid_training.errors import GateFailedError
+from astrid_training.digests import canonical_json, digest_value
+from astrid_training.errors import DatasetRevokedError, GateFailedError
 from astrid_training.identity import dataset_digests, query_digest, version_id
 from astrid_training.ledger import extend_ledger, ledger_head, propose_splits
 from astrid_training.migrate import migrations
@@ -40,6 +40,8 @@ _LABELS = (
     "label_source",
     "n_votes",
     "n_validators",
+    "agreement",
+    "selected_for",
 )
 _METADATA = (
     "survey",
@@ -54,6 +56,9 @@ _METADATA = (
     "mask_flags",
     "quality_score",
     "source_kind",
+    "science_kind",
+    "reference_kind",
+    "difference_kind",
     "diff_sign",
     "model_score",
     "science_path",
@@ -73,15 +78,21 @@ class Collected:
     flow_run_id: str
     batch_ids: list[str]
     """Validation batches that this collection was started for."""
+    derived_from: UUID | None = None
+    """The dataset that the samples were chosen from; None where they were collected."""
 
 
 class CollectionGateError(GateFailedError):
     """A gate failed; carries what the report of the refusal needs."""
 
-    def __init__(self, report: DataQualityReport, funnel: list[FunnelRow]) -> None:
+    def __init__(
+        self, report: DataQualityReport, funnel: list[FunnelRow], notes: Mapping[str, Any]
+    ) -> None:
         super().__init__([gate.detail for gate in report.gates if not gate.passed])
         self.report = report
         self.funnel = funnel
+        self.notes = notes
+        """What became of the reviews."""
 
 
 def publish(
@@ -95,6 +106,7 @@ def publish(
 
     Raises:
         CollectionGateError: if a gate fails; nothing is written then.
+        DatasetRevokedError: if a dataset of this name and content was revoked.
         StoreCorruptError: if a pack is damaged.
         MissingObjectError: if a pack has gone.
     """
@@ -149,17 +161,37 @@ def _draft(connection: Connection, assembled: Assembled, run: Collected) -> _Dra
     assignments = hold_back(assembled.samples, proposed, run.params.negatives, policy.salt)
     of_detections = [one for one in assembled.rejects if assembled.detections[one.sample_key]]
     samples, report = assess(
-        _with_splits(assembled.samples, assignments), of_detections, run.params
+        _with_splits(assembled.samples, assignments),
+        of_detections,
+        run.params,
+        assembled.notes,
     )
     if not report.passed:
-        raise CollectionGateError(report, assembled.funnel)
+        raise CollectionGateError(report, assembled.funnel, assembled.notes)
+    asked = query_digest(run.params, run.as_of, len(migrations()), head)
     digests = {
-        "query": query_digest(run.params, run.as_of, len(migrations()), head),
+        "query": digest_value([asked, str(run.derived_from)]) if run.derived_from else asked,
         "source": run.source_digest,
         **dataset_digests(samples),
     }
     same = connection.execute(query("dataset_same"), _identity(run, digests)).scalar()
+    if same is None:
+        _check_not_revoked(connection, run, digests)
     return _Draft(samples, assignments, report, digests, same)
+
+
+def _check_not_revoked(connection: Connection, run: Collected, digests: Mapping[str, str]) -> None:
+    """Return if nobody revoked exactly this: a schedule must not bring back what a person withdrew.
+
+    Raises:
+        DatasetRevokedError: if somebody did.
+    """
+    twin = connection.execute(query("dataset_revoked_same"), _identity(run, digests)).one_or_none()
+    if twin is not None:
+        raise DatasetRevokedError(
+            f"exactly this content was dataset {run.params.name} {twin.version_id}, which was revoked; "
+            "correct what was wrong with it, or collect it under another name"
+        )
 
 
 def _verify(packs: PackCache, samples: pa.Table) -> None:
@@ -194,7 +226,12 @@ def _insert_dataset(
     dataset_id: UUID,
 ) -> None:
     samples, report = draft.samples, draft.report
-    parent = connection.execute(query("dataset_supersede"), {"name": run.params.name}).scalar()
+    stepping = {
+        "name": run.params.name,
+        "reason": f"version {version_id(draft.digests)} was published",
+        "by": run.created_by,
+    }
+    parent = connection.execute(query("dataset_supersede"), stepping).scalar()
     connection.execute(
         query("dataset_add"),
         {
@@ -220,6 +257,7 @@ def _insert_dataset(
             "quality_report": json.dumps({**report.to_dict(), "reviews": assembled.notes}),
             "samples_key": f"samples/{put_table(store, 'samples', _published(samples))}.parquet",
             "flow_run_id": run.flow_run_id,
+            "derived_from": run.derived_from,
         },
     )
 

@@ -22,9 +22,9 @@ from astrid_training.sky import unit_vectors
 from astrid_training.splits import Assignment
 from astrid_training.surveys import profile_for
 
-__all__ = ["NOTES", "add_sky"]
+__all__ = ["add_sky", "read_sky_notes"]
 
-NOTES = b"negatives"
+NOTES = b"sky"
 """Key of the schema's metadata under which JSON says what became of the search for sky."""
 CLEAR_FWHM = 2.0
 GRAIN_PX = 4.0
@@ -168,9 +168,15 @@ def add_sky(
         )
         taken = _taken(connection, ranked, kept, params, wanted)
         counts["drawn"] = len(taken)
-    notes = {**(selection.schema.metadata or {}), NOTES: json.dumps({"sky": counts}).encode()}
+    notes = {**(selection.schema.metadata or {}), NOTES: json.dumps(counts).encode()}
     joined = pa.concat_tables([selection, _rows(selection, taken)]).sort_by("sample_key")
     return joined.replace_schema_metadata(notes)
+
+
+def read_sky_notes(selection: pa.Table) -> dict[str, int]:
+    """Return how much sky was wanted and drawn, and how many samples' exposures gave none and why."""
+    notes: dict[str, int] = json.loads((selection.schema.metadata or {}).get(NOTES, b"{}"))
+    return notes
 
 
 def _exposures(

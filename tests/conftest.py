@@ -316,6 +316,7 @@ def _collect_from(sky: Sky) -> Collect:
             "survey_ids": ["sim_ztf"],
             "quality_score_threshold": 0,
             "allow_one_class": True,
+            "allow_sparse_splits": True,
             "batch_samples": 64,
         }
         params = TrainingDataCollectionParams.model_validate({**lenient, **fields})

@@ -1,6 +1,5 @@
 """Sky negatives: real frames where nothing was ever seen, the same places in each exposure."""
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -18,7 +17,7 @@ from astrid_training.packs import read_table
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.selection import select_subjects
 from astrid_training.simulate import SkyPlan, simulate
-from astrid_training.sky_negatives import NOTES
+from astrid_training.sky_negatives import read_sky_notes
 from astrid_training.store import Store
 
 PLAN = SkyPlan(
@@ -77,8 +76,7 @@ def sky_rows(table: pa.Table) -> list[dict[str, Any]]:
 
 
 def told(table: pa.Table) -> dict[str, int]:
-    counts: dict[str, int] = json.loads(table.schema.metadata[NOTES])["sky"]
-    return counts
+    return read_sky_notes(table)
 
 
 def test_they_are_labelled_as_what_nobody_reviewed(connection: Connection) -> None:

@@ -22,6 +22,7 @@ def run(database: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ob
     monkeypatch.setenv("ASTRID_TRAINING_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ASTRID_DATABASE_URL", url)
     monkeypatch.setenv("ASTRID_STORE_URL", str(tmp_path / "store"))
+    monkeypatch.setattr("deployments.console.apply_environment", lambda _settings: None)
 
     def call(*arguments: str) -> Result:
         return CliRunner().invoke(app, ["import-alerts", *arguments])
