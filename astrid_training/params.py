@@ -335,8 +335,8 @@ class TrainingDataCollectionParams(_Frozen):
     allow_poor_images: bool = Field(default=False, description="Accept an image quality below 0.5.")
     allow_science_masks: bool = Field(
         default=False,
-        description="Accept that more than a fifth of the samples have no difference image, so that "
-        "their masks are drawn on the science image.",
+        description="Take detections without a difference image as well, in any number; their masks "
+        "are drawn without footprints and their difference is 0.",
     )
     allow_disagreement: bool = Field(
         default=False,

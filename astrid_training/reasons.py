@@ -25,7 +25,7 @@ REASONS = MappingProxyType(
         "beyond_bogus_per_real": "more rejected detections than negatives.bogus_per_real allows; "
         "raise that",
         "mutated_after_as_of": "a row of it changed after as_of, and strict_as_of asks for none such",
-        "no_difference": "no completed difference image; run the differencing",
+        "no_difference": "no completed difference image; run the differencing, or set allow_science_masks",
         # files
         "missing_object": "the database names a file that is not there; "
         "restore it or correct the path",

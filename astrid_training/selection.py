@@ -98,7 +98,7 @@ def select_subjects(
     problems = {
         **limit_problems(first, params, as_of),
         **label_problems(labels, subjects, params),
-        **image_problems(images, params.source_policy),
+        **image_problems(images, params.source_policy, science_masks=params.allow_science_masks),
     }
     reasons, details = first_problems(problems, len(subjects))
     table = _table(subjects, labels, images, {"reason": reasons, "detail": details})

@@ -497,3 +497,30 @@ def test_a_dataset_is_found_by_id_version_and_name(sky: Any, collect: Collect) -
     assert [one.name for one in manager.list_datasets({"name": "found"})] == ["found"]
     manager.update_dataset_metrics(published.dataset_id, {"note": "seen"})
     assert manager.get_dataset("found").metrics == {"note": "seen"}
+
+
+def test_without_a_difference_image_a_mask_says_so_where_that_is_allowed(
+    sky: Any, collect: Collect
+) -> None:
+    with sky.engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE difference_runs SET status = 'FAILED' WHERE observation_id = "
+                "(SELECT observation_id FROM detections ORDER BY id LIMIT 1)"
+            )
+        )
+
+    strict, lenient = collect(name="strict"), collect(name="lenient", allow_science_masks=True)
+
+    flags = [
+        Counter(row["mask_flags"] for row in samples_of(sky, one).to_pylist())
+        for one in (strict, lenient)
+    ]
+    assert flags[0]["science_mask"] == 0
+    assert flags[1]["science_mask"] > 0
+    for row in samples_of(sky, lenient).to_pylist():
+        if row["mask_flags"] == "science_mask":
+            mask = sky.packs.open("masks", row["mask_pack"])[row["mask_row"]]
+            x, y = round(row["x"]), round(row["y"])
+            assert mask[y, x] in (1, 2)
+            assert mask[y, x + round(1.8 * row["fwhm_px"])] == 255

@@ -139,7 +139,7 @@ def test_an_aperture_holds_the_valid_pixels_within_its_radius() -> None:
     assert aperture(image, x=30, y=2, radius=1.0, noise=0.5) is None
 
 
-@pytest.mark.parametrize("dec", [-30.0, 0.0, 89.99])
+@pytest.mark.parametrize("dec", [-30.0, 0.0, 85.0])
 def test_the_directions_of_the_sky_are_told_in_pixels(dec: float) -> None:
     turned = WCS(naxis=2)
     turned.wcs.ctype = ["RA---TAN", "DEC--TAN"]
