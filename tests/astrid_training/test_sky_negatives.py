@@ -159,8 +159,9 @@ def test_the_same_database_gives_the_same_places(connection: Connection) -> None
 
 
 @pytest.mark.parametrize("table", ["detections", "candidates"])
+@pytest.mark.parametrize(("away_px", "given_up"), [(3, True), (48, True), (75, False)])
 def test_a_place_where_something_was_seen_since_is_given_up(
-    connection: Connection, table: str
+    connection: Connection, table: str, away_px: float, *, given_up: bool
 ) -> None:
     row = sky_rows(select(connection))[0]
     move = text(
@@ -169,10 +170,12 @@ def test_a_place_where_something_was_seen_since_is_given_up(
         "(SELECT reference_observation_id FROM difference_runs WHERE observation_id = :at) "
         "AND d.observation_id <> :at ORDER BY d.id LIMIT 1)"  # in another exposure of the field
     )
-    place = {"ra": row["ra_deg"] + 0.001, "dec": row["dec_deg"], "at": row["observation_id"]}
+    dec = row["dec_deg"] + away_px * row["pixel_scale"] / 3600
+    place = {"ra": row["ra_deg"], "dec": dec, "at": row["observation_id"]}
     assert connection.execute(move, place).rowcount == 1
 
-    assert row["sample_key"] not in {one["sample_key"] for one in sky_rows(select(connection))}
+    still = row["sample_key"] in {one["sample_key"] for one in sky_rows(select(connection))}
+    assert still is not given_up
 
 
 def test_rows_that_are_read_anyway_come_first(connection: Connection) -> None:
