@@ -11,6 +11,7 @@ __all__ = [
     "BuiltBatch",
     "Downloaded",
     "FunnelRow",
+    "Leaks",
     "MaskRef",
     "Plan",
     "PublishedDataset",
@@ -164,6 +165,18 @@ class BuiltBatch:
     """Of all four steps."""
     seconds: dict[str, float]
     """Wall time of each step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaks:
+    """What the leak gate found of one division of samples."""
+
+    division: str
+    """Digest of the samples with their groups and splits: of another division it proves nothing."""
+    set_aside: list[Reject]
+    """Samples that leave so that nothing leaks; those with reason bridge stay as quarantine."""
+    proof: dict[str, Any]
+    """Counts, stored with the dataset as `quality_report["leaks"]`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ SELECTION = pa.schema(
         ("pixel_x", pa.int32()),
         ("pixel_y", pa.int32()),
         ("fwhm_arcsec", pa.float64()),
+        ("designation", pa.string()),  # of a known moving object, as the survey named it
         ("model_score", pa.float64()),
         ("is_anomaly", pa.bool_()),
         ("anomaly_type", pa.string()),
@@ -277,6 +278,7 @@ def _row(subject: _Subject, images: Images) -> dict[str, Any]:
         "pixel_x": first.pixel_x,
         "pixel_y": first.pixel_y,
         "fwhm_arcsec": subject.fwhm_arcsec,
+        "designation": first.designation,
         "model_score": subject.model_score,
         "is_anomaly": label.is_anomaly,
         "anomaly_type": label.anomaly_type,
@@ -321,8 +323,9 @@ def _capped(
     """Give each kept row its group and proposed split, then drop what is beyond max_samples."""
     kept = [row for row in rows if row["reason"] is None]
     places = pa.Table.from_pylist(kept, schema=SELECTION)
-    assigned = propose_splits(connection, places, params.split)
-    for row, assignment in zip(kept, assigned, strict=True):
+    side = params.preprocess.stamp_size
+    division = propose_splits(connection, places, params.split, side)
+    for row, assignment in zip(kept, division.assignments, strict=True):
         row["group_key"], row["split"] = assignment.group_key, assignment.split
     taken = _take_evenly(kept, params)
     for row in kept:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -189,56 +190,62 @@ Collect = Callable[..., PublishedDataset]
 @pytest.fixture
 def collect(sky: Sky) -> Collect:
     """Collect from the small sky by the library alone, in the order of the flow."""
+    return partial(collect_from, sky)
 
-    def run(**fields: object) -> PublishedDataset:
-        from astrid_training import build, downloads, plan, selection
-        from astrid_training.assemble import assemble
-        from astrid_training.packs import put_table, read_table
-        from astrid_training.processor import AstronomicalImageProcessor
-        from astrid_training.publish import Collected, publish
-        from astrid_training.records import BuiltBatch, Selection, StampsRef
 
-        lenient = {
-            "survey_ids": ["sim_ztf"],
-            "quality_score_threshold": 0,
-            "allow_one_class": True,
-            "batch_samples": 64,
-        }
-        params = TrainingDataCollectionParams.model_validate({**lenient, **fields})
-        as_of, store = params.as_of or datetime.now(UTC), sky.store
-        processor = AstronomicalImageProcessor(params.preprocess)
-        cache = downloads.SourceCache(Sources(store), sky.home / "cache" / "sources")
-        with sky.engine.begin() as connection:
-            table = selection.select_subjects(connection, params, as_of)
-            digest = put_table(store, "selections", table)
-            selected = Selection(digest, as_of, table.num_rows, table["reason"].null_count)
-            planned = plan.plan_batches(
-                connection,
-                store,
-                Sources(store),
-                selected,
-                processor.fingerprint,
-                params.batch_samples,
-            )
-        built = []
-        for batch in planned.batches:
-            stamps, rejects = StampsRef(batch.targets, batch.samples, []), []
-            if not batch.built:
-                targets = read_table(store, "targets", batch.targets)
-                files = downloads.fetch_sources(cache, targets)
-                stamps = build.build_stamps(store, cache, batch.targets, files, processor)
-                with sky.engine.begin() as connection:
-                    downloads.quarantine(connection, files)
-                    build.register_stamps(
-                        connection, store, batch.targets, stamps, processor.fingerprint
-                    )
-                rejects = files.rejects + stamps.rejects
-            masks = build.build_masks(store, sky.packs, stamps, batch.labels, params.mask)
-            quality = build.build_samples(store, masks)
-            rejects = rejects + masks.rejects + quality.rejects
-            built.append(BuiltBatch(quality.samples, quality.rows, rejects, {}))
-        assembled = assemble(store, selected, planned, built)
-        run = Collected(params, as_of, planned.source_digest, "tester", "no-flow-run", [])
-        return publish(sky.engine, store, sky.packs, assembled, run)
+def collect_from(sky: Sky, **fields: object) -> PublishedDataset:
+    """Collect from a simulated survey, leniently unless `fields` say otherwise."""
+    from astrid_training import build, downloads, plan, selection
+    from astrid_training.assemble import assemble
+    from astrid_training.leaks import check_leaks, divide
+    from astrid_training.packs import put_table, read_table
+    from astrid_training.processor import AstronomicalImageProcessor
+    from astrid_training.publish import Collected, publish
+    from astrid_training.records import BuiltBatch, Selection, StampsRef
 
-    return run
+    lenient = {
+        "survey_ids": ["sim_ztf"],
+        "quality_score_threshold": 0,
+        "allow_one_class": True,
+        "batch_samples": 64,
+    }
+    params = TrainingDataCollectionParams.model_validate({**lenient, **fields})
+    as_of, store = params.as_of or datetime.now(UTC), sky.store
+    processor = AstronomicalImageProcessor(params.preprocess)
+    cache = downloads.SourceCache(Sources(store), sky.home / "cache" / "sources")
+    with sky.engine.begin() as connection:
+        table = selection.select_subjects(connection, params, as_of)
+        digest = put_table(store, "selections", table)
+        selected = Selection(digest, as_of, table.num_rows, table["reason"].null_count)
+        planned = plan.plan_batches(
+            connection,
+            store,
+            Sources(store),
+            selected,
+            processor.fingerprint,
+            params.batch_samples,
+        )
+    built = []
+    for batch in planned.batches:
+        stamps, rejects = StampsRef(batch.targets, batch.samples, []), []
+        if not batch.built:
+            targets = read_table(store, "targets", batch.targets)
+            files = downloads.fetch_sources(cache, targets)
+            stamps = build.build_stamps(store, cache, batch.targets, files, processor)
+            with sky.engine.begin() as connection:
+                downloads.quarantine(connection, files)
+                build.register_stamps(
+                    connection, store, batch.targets, stamps, processor.fingerprint
+                )
+            rejects = files.rejects + stamps.rejects
+        masks = build.build_masks(store, sky.packs, stamps, batch.labels, params.mask)
+        quality = build.build_samples(store, masks)
+        rejects = rejects + masks.rejects + quality.rejects
+        built.append(BuiltBatch(quality.samples, quality.rows, rejects, {}))
+    assembled = assemble(store, selected, planned, built)
+    with sky.engine.connect() as connection:
+        side = params.preprocess.stamp_size
+        divided = divide(connection, assembled.samples, params.split, side)
+    leaks = check_leaks(divided, sky.packs, params.preprocess)
+    run = Collected(params, as_of, planned.source_digest, "tester", "no-flow-run", [])
+    return publish(sky.engine, store, sky.packs, assembled, leaks, run)

@@ -48,6 +48,8 @@ SELECT d.id AS detection_id, d.observation_id, CAST(d.ra AS double precision) AS
        CASE WHEN d.prediction_metadata @> '{"has_score": false}' THEN NULL
             ELSE CAST(d.confidence_score AS double precision) END AS model_score, d.model_version,
        NULLIF(d.prediction_metadata ->> 'stamp_path', '') AS stamp_path,
+       COALESCE(NULLIF(NULLIF(btrim(d.prediction_metadata ->> 'ssnamenr'), ''), 'null'),
+                NULLIF(NULLIF(btrim(d.prediction_metadata ->> 'ssobjectid'), ''), '0')) AS designation,
        CAST(d.status AS text) AS status, d.human_label, d.created_at, d.updated_at,
        e.survey, e.filter_band AS band, e.observation_time,
        CAST(e.seeing AS double precision) AS seeing_arcsec,
