@@ -7,6 +7,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
+from threadpoolctl import threadpool_limits
 
 from astrid_training.params import Channel
 from astrid_training.scaling import MAD_TO_SIGMA
@@ -15,8 +16,8 @@ __all__ = ["LEAST_ALIKE", "LEAST_SAME", "alike", "high_passed", "same_pixels", "
 
 BLOCKS = 8
 """A thumbnail has 8 x 8 blocks."""
-SAMPLED = 16
-"""Median and MAD of a thumbnail's stamp are taken from 16 x 16 of its pixels."""
+SAMPLED = 8
+"""Median and MAD of a thumbnail's stamp are taken from 8 x 8 of its pixels."""
 CLIP_SIGMA = 3.0
 BLANK_PX, BLANK_SHARE = 12, 3 / 16
 LEAST_ALIKE: Mapping[Channel, float] = MappingProxyType({"difference": 0.65, "science": 0.9})
@@ -46,6 +47,8 @@ def thumbnails(stamps: Stamps) -> Stamps:
     sampled = stamps[:, ::step, ::step].reshape(count, -1)
     middle = np.median(sampled, axis=1)
     sigma = MAD_TO_SIGMA * np.median(np.abs(sampled - middle[:, None]), axis=1)
+    for bare in np.flatnonzero(sigma == 0):  # most of it is missing
+        sigma[bare] = stamps[bare].std()
     limit = np.float32(CLIP_SIGMA) * np.maximum(sigma, np.finfo(np.float32).tiny)
     weights, counts = _blank(side)
     flat = stamps - middle[:, None, None]
@@ -74,13 +77,16 @@ def _blank(side: int) -> tuple[Stamps, Stamps]:
 
 def alike(judged: Stamps, trained: Stamps, least: float) -> Iterator[tuple[int, int]]:
     """Yield (row of judged, row of trained) of thumbnails that correlate above `least`."""
+    products = np.empty((ROWS_AT_ONCE, COLUMNS_AT_ONCE), np.float32)
     for top in range(0, len(judged), ROWS_AT_ONCE):
+        rows = judged[top : top + ROWS_AT_ONCE]
         for left in range(0, len(trained), COLUMNS_AT_ONCE):
-            rows = judged[top : top + ROWS_AT_ONCE]
-            product = rows @ trained[left : left + COLUMNS_AT_ONCE].T
-            if product.max() > least:  # rarely: a second look at the block costs as much again
-                for row, column in np.argwhere(product > least):
-                    yield top + int(row), left + int(column)
+            columns = trained[left : left + COLUMNS_AT_ONCE]
+            with threadpool_limits(1, "blas"):
+                product = np.matmul(rows, columns.T, out=products[: len(rows), : len(columns)])
+            for row in np.flatnonzero(product.max(axis=1) > least).tolist():
+                for column in np.flatnonzero(product[row] > least).tolist():
+                    yield top + row, left + column
 
 
 def same_pixels(

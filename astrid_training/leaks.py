@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from sqlalchemy import Connection
@@ -27,7 +28,7 @@ from astrid_training.params import Channel, PreprocessSpec, SplitPolicy
 from astrid_training.records import Leaks, Reject
 from astrid_training.splits import SPLITS, Assignment
 
-__all__ = ["Divided", "LeaksFoundError", "check_leaks", "divide"]
+__all__ = ["Divided", "LeaksFoundError", "check_leaks", "divide", "near_duplicates"]
 
 STEP = "check_leaks"
 ROUNDING_PX = 1
@@ -37,6 +38,7 @@ COMPARED: tuple[Channel, ...] = ("difference", "science")
 """Channels that tell an exposure; the reference is shared by right."""
 
 Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
 Stamps = NDArray[np.float32]
 Reason = tuple[str, str]
 
@@ -93,9 +95,9 @@ def check_leaks(divided: Divided, packs: PackCache, spec: PreprocessSpec) -> Lea
         for index, one in enumerate(divided.assignments)
         if one.reason is not None
     }
-    away |= _copies(divided, away)
+    away |= _copies(divided, _left(divided, away))
     away |= _guarded(divided.samples, _left(divided, away), spec)
-    near, candidates = _near_duplicates(divided.samples, _left(divided, away), packs, spec)
+    near, candidates = near_duplicates(divided.samples, _left(divided, away), packs, spec)
     away |= near
     keys = divided.samples["sample_key"].to_pylist()
     rejects = [Reject(keys[index], STEP, *away[index]) for index in sorted(away)]
@@ -114,33 +116,36 @@ def check_leaks(divided: Divided, packs: PackCache, spec: PreprocessSpec) -> Lea
     return Leaks(divided.digest, rejects, proof)
 
 
-def _left(divided: Divided, away: Mapping[int, Reason]) -> NDArray[np.int64]:
+def _left(divided: Divided, away: Mapping[int, Reason]) -> Rows:
     """Return the rows that are still there."""
-    return np.array([i for i in range(len(divided.assignments)) if i not in away], np.int64)
+    there = np.ones(len(divided.assignments), bool)
+    there[list(away)] = False
+    return np.flatnonzero(there)
 
 
-def _copies(divided: Divided, away: Mapping[int, Reason]) -> dict[int, Reason]:
+def _copies(divided: Divided, rows: Rows) -> dict[int, Reason]:
     """Return all but one of the samples that have the same pixels: known ones stay, then the oldest."""
-    digests, keys, times = (
-        divided.samples[name].to_pylist()
-        for name in ("image_digest", "sample_key", "observation_time")
-    )
-    same: defaultdict[str, list[int]] = defaultdict(list)
-    for index in _left(divided, away).tolist():
-        same[digests[index]].append(index)
+    table = divided.samples.take(rows)
+    counts = table.group_by("image_digest").aggregate([("split", "count")])
+    several = pc.filter(counts["image_digest"], pc.greater(counts["split_count"], 1))
+    digests = table["image_digest"].to_pylist()
+    keys, times = (divided.samples[name].to_pylist() for name in ("sample_key", "observation_time"))
 
     def rank(index: int) -> tuple[object, ...]:
         one = divided.assignments[index]
         return (not one.known, -SPLITS.index(one.split), times[index], keys[index])
 
+    same: defaultdict[str, list[int]] = defaultdict(list)
+    for place in np.flatnonzero(pc.is_in(table["image_digest"], value_set=several)).tolist():
+        same[digests[place]].append(int(rows[place]))
     found: dict[int, Reason] = {}
-    for rows in same.values():
-        first, *others = sorted(rows, key=rank)
+    for copies in same.values():
+        first, *others = sorted(copies, key=rank)
         found |= dict.fromkeys(others, ("duplicate", f"has the pixels of {keys[first]}"))
     return found
 
 
-def _guarded(samples: pa.Table, rows: NDArray[np.int64], spec: PreprocessSpec) -> dict[int, Reason]:
+def _guarded(samples: pa.Table, rows: Rows, spec: PreprocessSpec) -> dict[int, Reason]:
     """Return the training samples that share pixels with val or test."""
     keys = samples["sample_key"].to_pylist()
     return {
@@ -167,22 +172,20 @@ def _shared_boxes(samples: pa.Table, spec: PreprocessSpec) -> dict[int, int]:
     return found
 
 
-def _sides(samples: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _sides(samples: pa.Table) -> tuple[Rows, Rows]:
     """Return the rows of train, and those of val and test."""
     split = np.array(samples["split"].to_pylist(), str)
     return np.flatnonzero(split == "train"), np.flatnonzero(np.isin(split, ("val", "test")))
 
 
-def _grids(
-    samples: pa.Table, spec: PreprocessSpec
-) -> Iterator[tuple[Floats, Floats, NDArray[np.int64]]]:
+def _grids(samples: pa.Table, spec: PreprocessSpec) -> Iterator[tuple[Floats, Floats, Rows]]:
     """Yield (x, y, code) of all samples in units of a stamp, on frames, exposures, references.
 
     On a frame that both were cut from, its own pixels count, whichever way it is turned. Else
     positions on the sky count, and sides along north and east.
     """
     reach_px = spec.stamp_size + spec.margin + ROUNDING_PX
-    framed = np.array([kind != "stamp" for kind in samples["source_kind"].to_pylist()])
+    framed = np.array([kind != "stamp" for kind in samples["source_kind"].to_pylist()], bool)
     x, y = (samples[name].to_numpy() for name in ("frame_x", "frame_y"))
     framed &= np.isfinite(x) & np.isfinite(y)
     exposures = numbered(samples["observation_id"].to_pylist())
@@ -201,8 +204,8 @@ def _grids(
         yield east, north, codes
 
 
-def _near_duplicates(
-    samples: pa.Table, rows: NDArray[np.int64], packs: PackCache, spec: PreprocessSpec
+def near_duplicates(
+    samples: pa.Table, rows: Rows, packs: PackCache, spec: PreprocessSpec
 ) -> tuple[dict[int, Reason], int]:
     """Return the training samples that show the pixels of one of val or test, and how many were suspected."""
     channels = [channel for channel in COMPARED if channel in spec.channels]
@@ -233,6 +236,7 @@ class _Reader:
         self._packs, self._spec = packs, spec
         self._pack = samples["image_pack"].to_pylist()
         self._row = samples["pack_row"].to_pylist()
+        self._open: dict[str, NDArray[Any]] = {}
         self._kept: dict[tuple[int, Channel], Stamps] = {}
 
     def thumbnails(self, channel: Channel) -> Stamps:
@@ -256,7 +260,10 @@ class _Reader:
         return [self._kept[index, channel] for channel in channels]
 
     def _stamp(self, index: int, channel: Channel) -> Stamps:
-        pack = self._packs.open("images", self._pack[index])
+        digest = self._pack[index]
+        pack = self._open.get(digest)
+        if pack is None:
+            pack = self._open[digest] = self._packs.open("images", digest)
         inner = slice(self._spec.margin, self._spec.margin + self._spec.stamp_size)
         stamp: Stamps = pack[self._row[index], self._spec.channels.index(channel), inner, inner]
         return stamp
@@ -272,10 +279,8 @@ def _shared(samples: pa.Table, spec: PreprocessSpec) -> dict[str, int]:
 
 
 def _in_two_splits(samples: pa.Table, column: str) -> int:
-    splits: defaultdict[str, set[str]] = defaultdict(set)
-    for name, split in zip(samples[column].to_pylist(), samples["split"].to_pylist(), strict=True):
-        splits[name].add(split)
-    return sum(len(found) > 1 for found in splits.values())
+    splits = samples.group_by(column).aggregate([("split", "count_distinct")])
+    return int(np.count_nonzero(splits["split_count_distinct"].to_numpy() > 1))
 
 
 def _group_counts(samples: pa.Table) -> dict[str, dict[str, int]]:
