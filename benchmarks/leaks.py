@@ -26,7 +26,8 @@ SPEC = PreprocessSpec(channels=("difference",))
 def make_samples(store: Store) -> Divided:
     """Write packs of noise and return 100,000 samples all over the sky, divided."""
     rng, side = np.random.default_rng(1), SPEC.padded_size
-    rows, packs = [], []
+    rows: list[int] = []
+    packs: list[str] = []
     for start in range(0, SAMPLES, PACK):
         count = min(PACK, SAMPLES - start)
         stamps = rng.standard_normal((count, 1, side, side), np.float32)

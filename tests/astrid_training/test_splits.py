@@ -4,11 +4,13 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from astrid_training.groups import Places, find_objects, link_radius
@@ -25,6 +27,7 @@ from astrid_training.splits import (
     split_by_time,
 )
 
+Numbers = Sequence[float] | NDArray[np.float64]
 POLICY = SplitPolicy()
 START = datetime(2024, 3, 1, tzinfo=UTC)
 STAMP_ARCSEC = 64.0
@@ -37,8 +40,8 @@ STEP = 1.4 / 3600  # degrees, within the link radius
 class Seen:
     """Samples of a made-up sky; what is left out is the same for all, or distinct."""
 
-    ra: Sequence[float]
-    dec: Sequence[float]
+    ra: Numbers
+    dec: Numbers
     keys: Sequence[str] = ()
     exposure: Sequence[str] = ()
     reference: Sequence[str | None] = ()
@@ -99,7 +102,8 @@ def member(key: str, group: str, split: str, ra: float, dec: float) -> LedgerMem
 
 
 def test_pairs_within_the_radius_are_one_object_at_ra_0_and_at_the_poles() -> None:
-    pairs = [([10, 10 + 1.2 / 3600], [0, 0]), ([359.9999, 0.0001], [5, 5])]
+    pairs: list[tuple[Numbers, Numbers]] = [([10, 10 + 1.2 / 3600], [0, 0])]
+    pairs += [([359.9999, 0.0001], [5, 5])]
     pairs += [([0, 180], [89.9999, 89.9999]), ([0, 180], [-89.9999, -89.9999])]
     for ra, dec in pairs:
         one, other = Seen(ra, dec).assign()
@@ -138,9 +142,9 @@ def test_a_target_in_the_others_stamp_joins_its_group(
     else:
         turn = np.degrees(np.arcsin(np.sin(np.radians(step / 2)) / np.cos(np.radians(dec))))
         ra, decs = [(-turn) % 360, turn], [dec, dec]
-    names = {"exposure": ["e", "e"]} if shared == "exposure" else {"reference": ["r", "r"]}
+    names: dict[str, Any] = {shared: ["e", "e"]}
 
-    one, other = Seen(ra, decs, **names).assign()  # type: ignore[arg-type]  # one of two names
+    one, other = Seen(ra, decs, **names).assign()
 
     assert (one.group_key == other.group_key) is (joined == "joined")
 
@@ -251,27 +255,11 @@ def test_a_new_epoch_of_a_known_object_keeps_its_split_beside_a_bridge() -> None
     far = 30 / 3600
     ends = [member("end0", "A", "train", 0, 0), member("end1", "B", "test", 0, 2 * far)]
 
-    bridge, epoch = Seen([0, 0], [far, 0.2 / 3600], reference=["r", "r"]).assign(
-        [
-            LedgerMember(*[getattr(end, name) for name in NAMES], "r", None, None, None)
-            for end in ends
-        ]
-    )
+    seen = Seen([0, 0], [far, 0.2 / 3600], reference=["r", "r"])
+    bridge, epoch = seen.assign([dataclasses.replace(end, reference="r") for end in ends])
 
     assert bridge.reason == "bridge"
     assert (epoch.split, epoch.reason) == ("train", None)
-
-
-NAMES = (
-    "sample_key",
-    "group_key",
-    "split",
-    "ra_deg",
-    "dec_deg",
-    "radius_arcsec",
-    "half_arcsec",
-    "exposure",
-)
 
 
 def test_times_divide_with_a_gap_and_what_was_seen_before_is_left_out() -> None:
@@ -316,8 +304,8 @@ def crowd(count: int, seed: int = 1) -> Seen:
     """Return one exposure of 3072 x 3072 px of 1 arcsec with `count` objects."""
     rng = np.random.default_rng(seed)
     return Seen(
-        ra=(359.8 + rng.uniform(0, SIDE_DEG, count) / np.cos(np.radians(20))) % 360,  # type: ignore[arg-type]
-        dec=20 + rng.uniform(0, SIDE_DEG, count),  # type: ignore[arg-type]
+        ra=(359.8 + rng.uniform(0, SIDE_DEG, count) / np.cos(np.radians(20))) % 360,
+        dec=20 + rng.uniform(0, SIDE_DEG, count),
         exposure=["e"] * count,
         reference=["r"] * count,
         days=[0] * count,
@@ -389,10 +377,10 @@ def test_more_data_moves_no_old_sample_and_no_place_has_two_splits(
     dec = corner[1] + (np.minimum(y, 0.01) if corner[1] < 89 else y / 2)
     n = len(old)
     names = [f"exposure {i % exposures}" for i in range(len(ra))]
-    first = Seen(ra[:n], dec[:n], exposure=names[:n], days=[0] * n)  # type: ignore[arg-type]
+    first = Seen(ra[:n], dec[:n], exposure=names[:n], days=[0] * n)
     ledger = ledger_of(first)
 
-    both = Seen(ra, dec, exposure=names, days=[0] * len(ra))  # type: ignore[arg-type]
+    both = Seen(ra, dec, exposure=names, days=[0] * len(ra))
     grown = both.assign(ledger)
 
     for before, after in zip(ledger, grown[:n], strict=True):
