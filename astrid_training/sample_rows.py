@@ -1,6 +1,5 @@
 """A dataset's samples as rows of training_samples, by COPY: a row a sample, however many there are."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import UUID
@@ -12,10 +11,11 @@ from sqlalchemy import Connection
 from astrid_training.database import query
 from astrid_training.digests import canonical_json
 
-__all__ = ["insert_samples"]
+__all__ = ["LABELS", "METADATA", "insert_samples"]
 
 ROWS_AT_ONCE = 4096  # as Python objects
-_LABELS = (
+# what stands in the JSON columns of the same names, beside the votes
+LABELS = (
     "anomaly_type",
     "is_anomaly",
     "confidence",
@@ -25,7 +25,7 @@ _LABELS = (
     "n_votes",
     "n_validators",
 )
-_METADATA = (
+METADATA = (
     "survey",
     "band",
     "observation_time",
@@ -78,14 +78,14 @@ def _rows(samples: pa.Table, store_url: str) -> Iterator[tuple[Any, ...]]:
     """Yield the columns of samples_copy.sql."""
     for batch in samples.to_batches(max_chunksize=ROWS_AT_ONCE):
         for row in batch.to_pylist():
-            votes = json.loads(row["votes"])
+            labels = _json(row, LABELS, subject=row["sample_key"])
             yield (
                 row["observation_id"],
                 row["detection_id"],
                 f"{store_url}/images/{row['image_pack']}.npy#{row['pack_row']}",
                 f"{store_url}/masks/{row['mask_pack']}.npy#{row['mask_row']}",
-                _json(row, _LABELS, subject=row["sample_key"], votes=votes),
-                _json(row, _METADATA),
+                f'{labels[:-1]},"votes":{row["votes"]}}}',  # they are JSON already
+                _json(row, METADATA),
                 row["sample_key"],
                 row["split"],
                 row["weight"],
