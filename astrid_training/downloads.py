@@ -10,19 +10,22 @@ from sqlalchemy import Connection
 
 from astrid_training.database import query
 from astrid_training.digests import digest_value
-from astrid_training.errors import FitsRefusedError, MissingObjectError
-from astrid_training.files import write_atomically
+from astrid_training.errors import FitsRefusedError, MissingObjectError, UnusablePathError
 from astrid_training.fits import MAX_FILE_BYTES, check_fits
 from astrid_training.fits_guard import GUARD_VERSION, refusal
 from astrid_training.records import Downloaded, RefusedFile, Reject, SourceFile
+from astrid_training.sources import Sources
 from astrid_training.stamps import ROLES
-from astrid_training.store import ObjectChangedError, Sources
+from astrid_training.store import ObjectChangedError
+from astrid_training.urls import mask_url
 
 __all__ = ["PASSING", "SourceCache", "fetch_sources", "quarantine"]
 
 STEP = "download_fits"
 FETCHES_AT_ONCE = 8  # the object store's client saturates here
-PASSING = frozenset({"changed", "missing_object"})
+PASSING = frozenset(
+    {"changed", "host_not_allowed", "missing_object", "unusable_path", "web_refused"}
+)
 """Reasons that lie in the store and not in the file: it may be had the next time."""
 
 
@@ -44,6 +47,7 @@ class SourceCache:
         Raises:
             MissingObjectError: if it has gone since it was looked up.
             ObjectChangedError: if it is not the file that was looked up.
+            UnusablePathError: if it lies on a web server that refuses it by now.
             FitsRefusedError: if it is not a sound FITS file.
             OSError: if this machine cannot read or write it now.
         """
@@ -53,7 +57,7 @@ class SourceCache:
         if self._sources.local_path(file.path) is not None:
             self._check_in_place(file)
         elif not path.is_file() or path.stat().st_size != file.size:
-            self._download(file, path)
+            self._sources.save(file.path, file.size, file.etag, path)
         check_fits(path)
         with path.open("rb") as stream:
             digest = file_digest(stream, "sha256").hexdigest()
@@ -65,13 +69,6 @@ class SourceCache:
             raise MissingObjectError(f"no file {file.path}; restore it there")
         if (found.size, found.etag) != (file.size, file.etag):
             raise ObjectChangedError(f"{file.path} changed since it was looked up; collect again")
-
-    def _download(self, file: SourceFile, path: Path) -> None:
-        """Fetch the file; what lies at `path` by now is replaced."""
-        data = self._sources.get(file.path, file.etag)
-        if len(data) != file.size:
-            raise ObjectChangedError(f"{len(data)} bytes, {file.size} were announced")
-        write_atomically(path, data)
 
 
 def fetch_sources(cache: SourceCache, targets: pa.Table) -> Downloaded:
@@ -98,7 +95,7 @@ def fetch_sources(cache: SourceCache, targets: pa.Table) -> Downloaded:
             else:
                 failed[file] = outcome
     rejects = {
-        key: Reject(key, STEP, reason, f"{file.path}: {detail}")
+        key: Reject(key, STEP, reason, f"{mask_url(file.path)}: {detail}")
         for file, (reason, detail) in failed.items()
         for key in wanted[file]
     }
@@ -123,6 +120,8 @@ def _outcome(cache: SourceCache, file: SourceFile) -> SourceFile | tuple[str, st
         return "changed", str(error)
     except MissingObjectError as error:
         return "missing_object", str(error)
+    except UnusablePathError as error:
+        return error.reason, str(error)
 
 
 def quarantine(connection: Connection, downloaded: Downloaded) -> None:

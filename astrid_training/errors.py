@@ -2,6 +2,7 @@
 
 __all__ = [
     "CollectionRefusedError",
+    "DatabaseRightsError",
     "DatabaseUnavailableError",
     "DatasetNotFoundError",
     "DatasetRevokedError",
@@ -11,11 +12,17 @@ __all__ = [
     "MissingObjectError",
     "ParityError",
     "StoreCorruptError",
+    "SurveyProfileError",
+    "UnusablePathError",
 ]
 
 
 class DatabaseUnavailableError(ConnectionError):
     """PostgreSQL does not answer, or is not migrated."""
+
+
+class DatabaseRightsError(PermissionError):
+    """PostgreSQL answers, but the role may not do what was asked."""
 
 
 class MissingObjectError(FileNotFoundError):
@@ -24,6 +31,16 @@ class MissingObjectError(FileNotFoundError):
 
 class StoreCorruptError(ValueError):
     """An object's bytes are not those its digest promises."""
+
+
+class UnusablePathError(ValueError):
+    """A path of the database under which no file can be had.
+
+    Attributes:
+        reason: a short code for the funnel.
+    """
+
+    reason = "unusable_path"
 
 
 class FitsRefusedError(ValueError):
@@ -37,6 +54,15 @@ class FitsRefusedError(ValueError):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+class SurveyProfileError(ValueError):
+    """A survey's profile cannot be understood."""
+
+    def __init__(self, path: object, survey: str | None, problem: str) -> None:
+        place = f"{path}: survey {survey}" if survey else str(path)
+        super().__init__(f"{place}: {problem}; correct the file")
+        self.survey = survey
 
 
 class ParityError(ValueError):

@@ -1,13 +1,18 @@
 """Files of this machine, written so that a reader sees the whole of one or none."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 __all__ = ["write_atomically"]
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Write `data` at `path`, making its folder; what fails leaves nothing behind.
+
+    Args:
+        path: of the file; replaced if it is there.
+        data: its bytes, in one or in several pieces.
 
     Raises:
         OSError: if the disk is full or the folder cannot be written.
@@ -16,7 +21,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     with NamedTemporaryFile(dir=path.parent, delete=False) as partial:
         written = Path(partial.name)
         try:
-            partial.write(data)
+            partial.writelines([data] if isinstance(data, bytes) else data)
             partial.flush()
             written.replace(path)
         finally:

@@ -3,7 +3,7 @@
 import logging
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from io import BytesIO
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrid_training.errors import FitsRefusedError
+from astrid_training.fits_content import EXACT_INTEGERS, check_content, has_value
 from astrid_training.fits_guard import GZIP_MAGIC, check_hdus, refusal, unpack
 
 if TYPE_CHECKING:
@@ -23,15 +24,21 @@ __all__ = [
     "MAX_FILE_BYTES",
     "check_fits",
     "decode_pixels",
+    "integers_of",
+    "log_once",
     "logged_warnings",
     "open_fits",
     "pick_image",
     "read_image",
+    "refuse_without_pixels",
     "refused_content",
 ]
 
 MAX_FILE_BYTES = 1 << 30
 """A larger file is refused unread."""
+DECODED_ROWS = 64
+ROWS_AT_ONCE = 8
+"""In the search for a pixel with a value."""
 
 _log = logging.getLogger(__name__)
 _recording = threading.Lock()  # Python's warning filters belong to the whole process
@@ -40,8 +47,10 @@ _recording = threading.Lock()  # Python's warning filters belong to the whole pr
 def check_fits(path: Path) -> None:
     """Return if the file at `path` is a FITS file that is safe to read.
 
-    Only headers are looked at: sizes and shapes must be sane, and the bytes they declare must be in
-    the file. A gzipped file is unpacked up to a fixed size.
+    Headers come first: sizes and shapes must be sane, and the bytes they declare must be in the
+    file. Then what the data must keep: checksums where the header has them, whole numbers that a
+    float can hold, tiles within their heap, and a value in one image at least. A gzipped file is
+    unpacked up to a fixed size.
 
     Raises:
         FitsRefusedError: with a reason code and the facts; reading again cannot help.
@@ -53,17 +62,17 @@ def check_fits(path: Path) -> None:
     if size > MAX_FILE_BYTES:
         raise refusal("too_large", f"{path.name} has {size} bytes, over {MAX_FILE_BYTES}")
     with _stream(path) as stream:
-        check_hdus(stream, path.name)
+        check_content(stream, check_hdus(stream, path.name), path.name)
 
 
 def read_image(
-    path: Path, hdu: int | str | list[str] | None = None
+    path: Path, hdu: int | str | Sequence[int | str] | None = None
 ) -> tuple[NDArray[np.float32], "Header"]:
     """Return one image of a file and its header.
 
     Args:
         path: a file that `check_fits` accepts; gzip is understood.
-        hdu: 0-based number or EXTNAME of the HDU; None: the first that holds a 2-D image.
+        hdu: as `pick_image` takes it.
 
     Returns:
         (height, width) float32 in native byte order with BSCALE and BZERO applied, NaN where BLANK;
@@ -134,35 +143,42 @@ def logged_warnings(path: Path) -> Iterator[None]:
         yield
     messages = sorted({" ".join(f"{w.category.__name__}: {w.message}".split()) for w in caught})
     if messages:
-        _log_once(str(path), "; ".join(messages))
+        log_once(str(path), "; ".join(messages))
 
 
 @lru_cache(maxsize=4096)  # a reference is read once an exposure, and says the same each time
-def _log_once(name: str, messages: str) -> None:
-    _log.warning("%s: %s", name, messages)
+def log_once(name: str, message: str) -> None:
+    """Log what is odd about the file of this name, unless that was said before."""
+    _log.warning("%s: %s", name, message)
 
 
-def pick_image(hdus: Any, hdu: int | str | list[str] | None, name: str) -> tuple[Any, "Header"]:  # noqa: ANN401 - astropy has no types
+def pick_image(
+    hdus: Any,  # noqa: ANN401 - astropy has no types
+    hdu: int | str | Sequence[int | str] | None,
+    name: str,
+) -> tuple[Any, "Header"]:
     """Return the HDU that holds the image, and the primary header with the HDU's own over it.
 
     Args:
         hdus: an astropy HDUList.
-        hdu: 0-based number or EXTNAME (the first 2-D one of that name); None: the first 2-D image.
+        hdu: 0-based number, EXTNAME or `EXTNAME,EXTVER`; of several, the first that holds a 2-D
+            image counts. None or none: the first 2-D image there is.
         name: of the file, for messages.
 
     Raises:
         FitsRefusedError: if there is no such image.
     """
-    names = [hdu] if isinstance(hdu, str) else hdu if isinstance(hdu, list) else []
-    wanted = {name.upper() for name in names}
-    for index, candidate in enumerate(hdus):
-        if (
-            (hdu is None or hdu == index or candidate.name in wanted)
-            and candidate.is_image
-            and _is_flat(candidate.shape)
-        ):
-            return candidate, _merged(hdus[0].header, candidate.header)
-    raise refusal("no_image", f"{name} has no 2-D image {hdu if hdu is not None else 'at all'}")
+    places = (hdu,) if isinstance(hdu, int | str) else hdu or ()
+    flat = [(i, one) for i, one in enumerate(hdus) if one.is_image and _is_flat(one.shape)]
+    if flat and not places:
+        return flat[0][1], _merged(hdus[0].header, flat[0][1].header)
+    for place in places:
+        wanted = place.upper().replace(" ", "") if isinstance(place, str) else place
+        for index, one in flat:
+            if wanted in (index, one.name, f"{one.name},{one.ver}"):
+                return one, _merged(hdus[0].header, one.header)
+    asked = " or ".join(str(place) for place in places) or "at all"
+    raise refusal("no_image", f"{name} has no 2-D image {asked}")
 
 
 def decode_pixels(hdu: Any, name: str) -> NDArray[np.floating]:  # noqa: ANN401 - astropy has no types
@@ -171,21 +187,66 @@ def decode_pixels(hdu: Any, name: str) -> NDArray[np.floating]:  # noqa: ANN401 
     Plain float images stay a view of the mapped file, so that a caller pays for what it touches.
 
     Raises:
-        FitsRefusedError: if the data cannot be decoded.
+        FitsRefusedError: if the data cannot be decoded, or hold integers that no float can.
     """
     with refused_content(name):
         raw = hdu.data
         raw = raw.reshape(raw.shape[-2:])
         scale, zero = float(hdu.header.get("BSCALE", 1.0)), float(hdu.header.get("BZERO", 0.0))
         blank = hdu.header.get("BLANK") if raw.dtype.kind in "iu" else None
+    if scale == 0 or not np.isfinite([scale, zero]).all():
+        raise refusal("bad_scaling", f"{name}: BSCALE is {scale}, BZERO {zero}")
     if raw.dtype.kind == "f" and (scale, zero) == (1.0, 0.0):
         mapped: NDArray[np.floating] = raw
         return mapped
+    missing = raw == blank if isinstance(blank, int) else None
+    if raw.dtype.itemsize == 8 and raw.dtype.kind in "iu":
+        _refuse_inexact(raw, missing, name)
+    values = np.empty(raw.shape, np.float32)
     with np.errstate(over="ignore"):  # beyond float32 is inf, and inf is missing
-        values: NDArray[np.float32] = (raw.astype(np.float64) * scale + zero).astype(np.float32)
-    if isinstance(blank, int):
-        values[raw == blank] = np.nan
+        for first in range(0, len(raw), DECODED_ROWS):  # float64 of a whole frame may be gigabytes
+            rows = slice(first, first + DECODED_ROWS)
+            values[rows] = raw[rows].astype(np.float64) * scale + zero
+    if missing is not None:
+        values[missing] = np.nan
     return values
+
+
+def integers_of(hdu: Any) -> tuple[NDArray[np.integer] | None, int]:  # noqa: ANN401 - astropy has no types
+    """Return the integers of an HDU as stored, and what is added to them; None if it has others.
+
+    The first is (height, width), any byte order, a view of the mapped file where that is plain.
+    """
+    raw = hdu.data
+    zero = float(hdu.header.get("BZERO", 0.0))
+    if raw.dtype.kind not in "iu" or hdu.header.get("BSCALE", 1) != 1 or not zero.is_integer():
+        return None, 0
+    return raw.reshape(raw.shape[-2:]), int(zero)
+
+
+def refuse_without_pixels(pixels: NDArray[np.floating], missing_above: float, name: str) -> None:
+    """Return if some pixel has a value; good images cost one look at their first rows.
+
+    Args:
+        pixels: (height, width).
+        missing_above: larger absolute values are sentinels.
+        name: of the file, for messages.
+
+    Raises:
+        FitsRefusedError: `no_finite_pixels`.
+    """
+    for first in range(0, pixels.shape[0], ROWS_AT_ONCE):
+        if has_value(pixels[first : first + ROWS_AT_ONCE], missing_above):
+            return
+    raise refusal("no_finite_pixels", f"{name}: no pixel of the image has a value")
+
+
+def _refuse_inexact(raw: NDArray[np.integer], missing: NDArray[np.bool_] | None, name: str) -> None:
+    large = (raw > EXACT_INTEGERS) | (raw < -EXACT_INTEGERS)
+    if missing is not None:
+        large &= ~missing
+    if large.any():
+        raise refusal("inexact_integers", f"{name}: an integer pixel beyond 2^53")
 
 
 @contextmanager
@@ -193,7 +254,7 @@ def _stream(path: Path) -> Iterator[BinaryIO]:
     with path.open("rb") as stream:
         packed = stream.read(2) == GZIP_MAGIC
         stream.seek(0)
-        yield BytesIO(unpack(stream, path.name)) if packed else stream
+        yield unpack(stream, path.name) if packed else stream
 
 
 def _is_flat(shape: tuple[int, ...]) -> bool:

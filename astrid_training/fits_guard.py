@@ -1,15 +1,26 @@
 """Headers of FITS files by themselves: what they declare must be sane and must be there."""
 
 import math
+import re
 import zlib
+from dataclasses import dataclass
 from io import SEEK_END, BytesIO
 from typing import BinaryIO
 
 from astrid_training.errors import FitsRefusedError
 
-__all__ = ["GUARD_VERSION", "GZIP_MAGIC", "check_hdus", "refusal", "unpack"]
+__all__ = [
+    "BLOCK",
+    "GUARD_VERSION",
+    "GZIP_MAGIC",
+    "Cards",
+    "Hdu",
+    "check_hdus",
+    "refusal",
+    "unpack",
+]
 
-GUARD_VERSION = 1
+GUARD_VERSION = 2
 """Raised when the guard judges any file otherwise: refused files are then looked at again."""
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -17,14 +28,49 @@ MAX_UNPACKED_BYTES = 256 << 20
 MAX_HDUS = 16
 MAX_PIXELS = 400_000_000
 MAX_TILE_PIXELS = 1 << 26
-MAX_HEADER_BLOCKS = 1000
+MAX_DECODED_BYTES = 1 << 30  # of a tile-compressed image: as much as a plain file may have
+MAX_HEADER_BLOCKS = 250  # 9,000 cards; the long headers of real surveys have 2,000
+MAX_GZIP_MEMBERS = 10_000
 BLOCK = 2880
 CARD = 80
-CHUNK = 1 << 20
+CHUNK = 1 << 16
+INFLATE = 1 << 20  # what one call may unpack
 BITPIX = {8, 16, 32, 64, -32, -64}
+IMAGES = {"IMAGE", "IUEIMAGE"}
 PRINTABLE = bytes(range(0x20, 0x7F))
+STRUCTURAL = re.compile(
+    r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|[PG]COUNT|GROUPS|BSCALE|BZERO|BLANK|TFIELDS|TFORM\d+|THEAP"
+    r"|Z(IMAGE|BITPIX|NAXIS\d*|TILE\d+|CMPTYPE)"
+)
+"""Keywords that say where bytes are: two readers must not differ on which of two cards counts."""
 
 Cards = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Hdu:
+    """One HDU of a file: where its bytes are, and what they hold."""
+
+    where: str
+    """File and number, for messages."""
+    cards: Cards
+    """Values as text by keyword."""
+    start: int
+    """Byte at which the header begins."""
+    data: int
+    """Byte at which the data begin."""
+    data_bytes: int
+    """Without padding."""
+    bits: int
+    """BITPIX."""
+    is_image: bool
+    is_compressed: bool
+    """A table whose rows are the tiles of an image."""
+
+    @property
+    def end(self) -> int:
+        """The byte after the data and their padding."""
+        return self.data + -(-self.data_bytes // BLOCK) * BLOCK
 
 
 def refusal(reason: str, detail: str) -> FitsRefusedError:
@@ -36,58 +82,66 @@ def refusal(reason: str, detail: str) -> FitsRefusedError:
     return FitsRefusedError(reason, " ".join(readable.split()))
 
 
-def unpack(stream: BinaryIO, name: str) -> bytes:
-    """Return the gunzipped bytes of `stream`, all members.
+def unpack(stream: BinaryIO, name: str) -> BytesIO:
+    """Return the gunzipped bytes of `stream`, all members, in one buffer of bounded size.
 
     Raises:
         FitsRefusedError: `gzip_bomb` above the cap, `bad_gzip` if the stream is damaged.
     """
-    unpacked = bytearray()
+    unpacked = BytesIO()
     inflate = zlib.decompressobj(wbits=31)
+    members = 1
     data = stream.read(CHUNK)
     try:
         while data:
-            unpacked += inflate.decompress(data, MAX_UNPACKED_BYTES + 1 - len(unpacked))
-            if len(unpacked) > MAX_UNPACKED_BYTES:
+            unpacked.write(inflate.decompress(data, INFLATE))
+            if unpacked.tell() > MAX_UNPACKED_BYTES:
                 raise refusal("gzip_bomb", f"{name} is over {MAX_UNPACKED_BYTES} bytes")
-            if inflate.eof:
-                data = (inflate.unused_data or stream.read(CHUNK)).lstrip(b"\0")
-                inflate = zlib.decompressobj(wbits=31) if data else inflate
-            else:
+            if not inflate.eof:
                 data = inflate.unconsumed_tail or stream.read(CHUNK)
+                continue
+            data = (inflate.unused_data or stream.read(CHUNK)).lstrip(b"\0")
+            if data:
+                inflate, members = zlib.decompressobj(wbits=31), members + 1
+            if members > MAX_GZIP_MEMBERS:
+                raise refusal("bad_gzip", f"{name} has over {MAX_GZIP_MEMBERS} gzip members")
     except zlib.error as error:
         raise refusal("bad_gzip", f"{name}: {error}; fetch it again") from error
     if not inflate.eof:
         raise refusal("bad_gzip", f"{name} ends inside its gzip stream; fetch it again")
-    return bytes(unpacked)
+    unpacked.seek(0)
+    return unpacked
 
 
-def check_hdus(stream: BinaryIO, name: str) -> None:
-    """Return if each HDU of the uncompressed FITS `stream` is sane and complete.
+def check_hdus(stream: BinaryIO, name: str) -> list[Hdu]:
+    """Return the HDUs of the uncompressed FITS `stream`, each sane and complete.
 
     Raises:
         FitsRefusedError: with a reason code and the facts.
     """
     size = stream.seek(0, SEEK_END)
     stream.seek(0)
-    position, images, number = 0, 0, 0
+    hdus: list[Hdu] = []
     while True:
-        cards = _read_cards(stream, f"{name} HDU {number}", first=number == 0)
+        start = stream.tell()
+        where = f"{name} HDU {len(hdus)}"
+        cards = _read_cards(stream, where, first=not hdus)
         if cards is None:
             break
-        if number == MAX_HDUS:
+        if len(hdus) == MAX_HDUS:
             raise refusal("too_many_hdus", f"{name} has more than {MAX_HDUS} HDUs")
-        data_bytes, is_image = _check_hdu(cards, f"{name} HDU {number}")
-        position = stream.tell() + data_bytes
-        if position > size:
+        hdu = _check_hdu(cards, where, start, stream.tell())
+        if hdu.data + hdu.data_bytes > size:
             raise refusal(
                 "truncated",
-                f"{name} HDU {number} ends at byte {position}, the file at {size}; fetch it again",
+                f"{where} ends at byte {hdu.data + hdu.data_bytes}, the file at {size}; "
+                "fetch it again",
             )
-        images, number = images + is_image, number + 1
-        stream.seek(stream.tell() + -(-data_bytes // BLOCK) * BLOCK)
-    if not images:
+        hdus.append(hdu)
+        stream.seek(hdu.end)
+    if not any(hdu.is_image for hdu in hdus):
         raise refusal("no_image", f"{name} holds no image")
+    return hdus
 
 
 def _read_cards(stream: BinaryIO, where: str, *, first: bool) -> Cards | None:
@@ -100,11 +154,11 @@ def _read_cards(stream: BinaryIO, where: str, *, first: bool) -> Cards | None:
     cards: Cards = {}
     for _ in range(MAX_HEADER_BLOCKS):
         if len(block) < BLOCK:
-            break
+            raise refusal("no_end", f"{where}: the header has no END card")
         if _collect(block, cards, where):
             return cards
         block = stream.read(BLOCK)
-    raise refusal("no_end", f"{where}: the header has no END card")
+    raise refusal("huge_header", f"{where}: the header is over {MAX_HEADER_BLOCKS * BLOCK} bytes")
 
 
 def _check_magic(block: bytes, where: str) -> None:
@@ -124,7 +178,10 @@ def _collect(block: bytes, cards: Cards, where: str) -> bool:
         if card.translate(None, PRINTABLE):
             raise refusal("bad_header", f"{where}: {card!r} is not printable ASCII")
         if card[8:10] == b"= ":
-            cards.setdefault(card[:8].decode("ascii").rstrip(), _value(card[10:].decode("ascii")))
+            keyword = card[:8].decode("ascii").rstrip()
+            value = _value(card[10:].decode("ascii"))
+            if cards.setdefault(keyword, value) != value and STRUCTURAL.fullmatch(keyword):
+                raise refusal("bad_header", f"{where}: {keyword} is {cards[keyword]} and {value}")
     return False
 
 
@@ -135,17 +192,17 @@ def _value(text: str) -> str:
     return text.split("/", 1)[0].strip()
 
 
-def _check_hdu(cards: Cards, where: str) -> tuple[int, bool]:
-    """Return the bytes of data that the header declares, and whether they are an image."""
+def _check_hdu(cards: Cards, where: str, start: int, data: int) -> Hdu:
+    """Return what the header declares, if that makes sense."""
     kind = cards.get("XTENSION", "IMAGE")
     bits = _integer(cards, "BITPIX", where)
     if bits not in BITPIX:
         raise refusal("bad_bitpix", f"{where}: BITPIX is {bits}")
     axes = _axes(cards, "NAXIS", where)
     compressed = cards.get("ZIMAGE") == "T"
-    if kind == "IMAGE":
+    if kind in IMAGES and axes:
         _check_shape(axes, where)
-    if kind == "IMAGE" or compressed:
+    if kind in IMAGES or compressed:
         _check_scaling(cards, where)
     if compressed:
         _check_tiles(cards, axes, where)
@@ -154,8 +211,9 @@ def _check_hdu(cards: Cards, where: str) -> tuple[int, bool]:
     if groups < 0 or extra < 0:
         raise refusal("bad_header", f"{where}: GCOUNT {groups}, PCOUNT {extra}")
     count = math.prod(axes) if axes else 0
-    is_image = compressed or (kind == "IMAGE" and bool(axes))
-    return abs(bits) // 8 * groups * (extra + count), is_image
+    data_bytes = abs(bits) // 8 * groups * (extra + count)
+    is_image = compressed or (kind in IMAGES and bool(axes))
+    return Hdu(where, cards, start, data, data_bytes, bits, is_image, compressed)
 
 
 def _axes(cards: Cards, keyword: str, where: str) -> list[int]:
@@ -169,7 +227,7 @@ def _axes(cards: Cards, keyword: str, where: str) -> list[int]:
 
 
 def _check_shape(axes: list[int], where: str) -> None:
-    if 0 in axes:
+    if 0 in axes or len(axes) < 2:
         raise refusal("bad_axes", f"{where}: an image with sides {axes}")
     if math.prod(axes) > MAX_PIXELS:
         raise refusal("too_many_pixels", f"{where}: sides {axes}, over {MAX_PIXELS} px")
@@ -191,6 +249,13 @@ def _check_scaling(cards: Cards, where: str) -> None:
 def _check_tiles(cards: Cards, axes: list[int], where: str) -> None:
     image = _axes(cards, "ZNAXIS", where)
     _check_shape(image, where)
+    bits = _integer(cards, "ZBITPIX", where)
+    if bits not in BITPIX:
+        raise refusal("bad_bitpix", f"{where}: ZBITPIX is {bits}")
+    if math.prod(image) * abs(bits) // 8 > MAX_DECODED_BYTES:
+        raise refusal(
+            "too_many_pixels", f"{where}: sides {image} are over {MAX_DECODED_BYTES} bytes"
+        )
     row_tiles = [image[0], *(1 for _ in image[1:])] if image else []
     tile = [
         _integer(cards, f"ZTILE{axis + 1}", where, default)

@@ -4,7 +4,9 @@ import re
 from dataclasses import dataclass
 from importlib.resources import files
 
+from psycopg.errors import LockNotAvailable, UndefinedTable
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from astrid_training.database import check_database, query
 from astrid_training.digests import digest_bytes
@@ -12,6 +14,8 @@ from astrid_training.digests import digest_bytes
 __all__ = ["Migration", "MigrationError", "migrate", "migrations"]
 
 LOCK = 0x41535452  # one migrator at a time; the number only has to be ours
+LOCK_TIMEOUT = "10s"  # behind a migration that waits for a table, AstrID's own writers wait too
+VERSIONS = "training_migrations"
 DIRECTIVE = re.compile(r"^-- (only-if-absent|only-after-created): (\S+)")
 
 
@@ -51,21 +55,32 @@ def migrate(engine: Engine) -> list[tuple[str, str]]:
     Outcome: `applied`, `present` (done before) or `not needed` (the tables are AstrID's own).
     Running it again changes nothing.
 
+    Where the tables are AstrID's own, none of them is altered; the three training tables that it
+    may have already get columns and keep every row.
+
     Raises:
         DatabaseUnavailableError: if PostgreSQL does not answer.
-        MigrationError: if an applied file has changed since, or the database is newer.
+        DatabaseRightsError: if the role may not make or extend tables.
+        MigrationError: if an applied file has changed since, the database is newer, lacks tables of
+            AstrID's, or is in use just now.
     """
     check_database(engine)
     steps = migrations()
     with engine.begin() as connection:
         _lock(connection)  # IF NOT EXISTS does not keep two creators of one table apart
-        connection.execute(query("migrations_table"))
+        if not _exists(connection, VERSIONS):  # asking for it again would need the right to make it
+            connection.execute(query("migrations_table"))
         _check_not_newer(connection, steps)
     return [(step.name, _apply(engine, step)) for step in steps]
 
 
 def _lock(connection: Connection) -> None:
     connection.execute(query("migration_lock"), {"lock": LOCK})
+
+
+def _exists(connection: Connection, table: str) -> bool:
+    found = connection.execute(query("migration_table_exists"), {"name": table})
+    return bool(found.scalar_one())
 
 
 def _check_not_newer(connection: Connection, steps: list[Migration]) -> None:
@@ -87,12 +102,33 @@ def _apply(engine: Engine, step: Migration) -> str:
             return "present"
         outcome = "applied" if _is_needed(connection, step.sql) else "not needed"
         if outcome == "applied":
-            connection.exec_driver_sql(step.sql.replace("%", "%%"))
+            _execute(connection, step)
         connection.execute(
             query("migration_record"),
             {"number": step.number, "name": step.name, "digest": step.digest, "outcome": outcome},
         )
         return outcome
+
+
+def _execute(connection: Connection, step: Migration) -> None:
+    connection.execute(query("migration_lock_timeout"), {"timeout": LOCK_TIMEOUT})
+    try:
+        connection.exec_driver_sql(step.sql.replace("%", "%%"))
+    except OperationalError as error:
+        if not isinstance(error.orig, LockNotAvailable):
+            raise
+        raise MigrationError(
+            f"{step.name} was not applied: another session has held a table for {LOCK_TIMEOUT}; "
+            "run `astrid-training migrate` again when AstrID is at rest"
+        ) from error
+    except ProgrammingError as error:
+        if not isinstance(error.orig, UndefinedTable):
+            raise
+        cause = str(error.orig).strip().splitlines()[0]
+        raise MigrationError(
+            f"{step.name} was not applied, for AstrID's tables are not complete here: {cause}; "
+            "bring them up to date with AstrID's own migrations, or name another database"
+        ) from error
 
 
 def _check_unchanged(step: Migration, digest: str) -> None:
@@ -109,7 +145,6 @@ def _is_needed(connection: Connection, sql: str) -> bool:
         return True
     kind, argument = directive.groups()
     if kind == "only-if-absent":
-        found = connection.execute(query("migration_table_exists"), {"name": argument})
-        return not found.scalar_one()
+        return not _exists(connection, argument)
     created = connection.execute(query("migration_done"), {"number": int(argument)}).one()
     return bool(created.outcome == "applied")

@@ -10,19 +10,22 @@ from sqlalchemy import Connection
 
 from astrid_training.database import query
 from astrid_training.digests import digest_many, digest_value
+from astrid_training.errors import UnusablePathError
 from astrid_training.fits_guard import GUARD_VERSION
 from astrid_training.packs import pack_key, put_table, read_table
 from astrid_training.records import BatchRef, Plan, Reject, Selection
+from astrid_training.sources import Sources
 from astrid_training.stamps import ROLES
-from astrid_training.store import ObjectInfo, Sources, Store, UnusablePathError
+from astrid_training.store import ObjectInfo, Store
 from astrid_training.surveys import profile_for
+from astrid_training.urls import mask_url
 
 __all__ = ["LABELS", "STAMPS", "TARGETS", "exposures_of", "plan_batches"]
 
 BATCH_BYTES = 1_000_000_000  # what one unit of work may fetch
 LOOKUPS_AT_ONCE = 8  # the object store's client saturates here
 
-READING_VERSION = 1
+READING_VERSION = 2
 """Raised by hand when files are read, positions found or stamps measured in another way; what
 changes pixels under one spec is in `processor.ALGORITHMS`."""
 
@@ -128,7 +131,7 @@ def _look_up(sources: Sources, rows: Iterable[Row]) -> dict[str, Found]:
         try:
             return sources.head(path) or ("missing_object", "nothing is there")
         except UnusablePathError as error:
-            return "unusable_path", str(error)
+            return error.reason, str(error)
 
     paths = sorted({row[f"{role}_path"] for row in rows for role in ROLES} - {None})
     with ThreadPoolExecutor(LOOKUPS_AT_ONCE) as pool:
@@ -162,7 +165,9 @@ def _with_sources(
             files[f"{role}_etag"] = info.etag if isinstance(info, ObjectInfo) else None
             files[f"{role}_size"] = info.size if isinstance(info, ObjectInfo) else None
             refusal = info if isinstance(info, tuple) else quarantined.get(path)
-            problem = problem or (refusal and (refusal[0], f"{role}: {path}: {refusal[1]}"))
+            problem = problem or (
+                refusal and (refusal[0], f"{role}: {mask_url(path)}: {refusal[1]}")
+            )
         if problem:
             rejects.append(Reject(row["sample_key"], "download_fits", *problem))
             continue

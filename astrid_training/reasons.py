@@ -23,6 +23,10 @@ REASONS = MappingProxyType(
         "changed": "a file changed while it was read; collect again",
         "no_processed": "no completed preprocess run with an image; run it, or set source_policy",
         "no_science": "the observation names no file of its own; ingest it again",
+        "host_not_allowed": "a file lies on a web server that may not be asked; "
+        "add its host to ASTRID_SOURCE_HOSTS, or store the file in the bucket",
+        "web_refused": "a web server does not give a file, or not as a file; "
+        "store it in the bucket, or correct the path",
         # what the FITS guard refuses; each concerns one of the sample's files
         "empty": "a file has no bytes; fetch it again from the survey",
         "unusable_path": "the database names a file in a way that leads nowhere; correct the path",
@@ -32,6 +36,7 @@ REASONS = MappingProxyType(
         "html_page": "a file is a web page, often an error message saved under the image's name; "
         "fetch it again",
         "no_end": "a header does not end; fetch the file again",
+        "huge_header": "a header is longer than the limit; correct the file",
         "bad_gzip": "a compressed file is damaged; fetch it again",
         "gzip_bomb": "a compressed file unpacks to more than the limit; store it uncompressed",
         "bad_header": "a header holds a value that makes no sense; "
@@ -39,11 +44,20 @@ REASONS = MappingProxyType(
         "bad_bitpix": "BITPIX names no type of pixel; correct the file",
         "bad_axes": "the axes of an image make no sense; correct the file",
         "bad_scaling": "BSCALE or BZERO is no usable number; correct the file",
-        "bad_tiles": "the tiles of a compressed image do not add up; compress it again",
+        "bad_tiles": "the tiles of a compressed image do not add up, lie outside their file, "
+        "or unpack to more than they say; compress it again",
+        "bad_checksum": "a file's bytes are not those of its CHECKSUM or DATASUM; fetch it again, "
+        "or, where a tool copied the keywords to other data, remove them",
+        "inexact_integers": "an image holds integers beyond 2^53, which no float can; "
+        "store it as smaller integers or as floats",
+        "no_finite_pixels": "no pixel of an image has a value: all are NaN, infinite or BLANK; "
+        "fetch the file again",
+        "bad_sign": "the keyword that tells a difference's sign is neither +1 nor -1; "
+        "correct the file",
         "too_many_pixels": "an image is over the pixel limit; store cut-outs instead",
         "too_many_hdus": "a file has more HDUs than the limit; split it",
         "no_image": "a file holds no image where the survey's profile looks for one; "
-        "correct the file or profiles.yaml",
+        "correct the file or the survey's profile",
         "unreadable": "a file's pixels cannot be decoded; fetch it again",
         # pixels
         "valid_fraction": "too many pixels of its stamp are missing",

@@ -38,6 +38,7 @@ ENVIRONMENT = MappingProxyType(
         "store_secret_access_key": "CLOUDFLARE_R2_SECRET_ACCESS_KEY",
         "store_region": "ASTRID_STORE_REGION",
         "source_bucket": "CLOUDFLARE_R2_BUCKET_NAME",
+        "source_hosts": "ASTRID_SOURCE_HOSTS",
         "prefect_api_url": "PREFECT_API_URL",
         "prefect_ui_url": "PREFECT_UI_URL",
         "mlflow_tracking_uri": "MLFLOW_TRACKING_URI",
@@ -115,6 +116,11 @@ class Settings:
     def source_bucket(self) -> str | None:
         """The bucket in which bare source keys lie; None means the store itself."""
         return self.get("source_bucket")
+
+    @property
+    def source_hosts(self) -> list[str]:
+        """The web servers that source files may be read from, each `host` or `host:port`."""
+        return [host for host in (self.get("source_hosts") or "").split(",") if host]
 
     @property
     def prefect_api_url(self) -> str:

@@ -9,8 +9,9 @@ __all__ = ["mask_url", "normalise"]
 POSTGRES = re.compile(r"^postgres(?:ql)?(?:\+(?P<driver>psycopg2?|asyncpg))?://")
 # up to the last @ before a query: a password may hold @ and / that nobody escaped
 PASSWORD = re.compile(r"(?<=://)([^:/@]*):[^@]*@(?:[^?#]*@)?")
+HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*)(:[0-9]{1,5})?")
 TOKEN = re.compile(r"(?<=http://)[^:/@?#]+@|(?<=https://)[^:/@?#]+@")  # a user alone is a key
-IN_QUERY = re.compile(r"((?:password|secret|token)=)[^&#]*", re.IGNORECASE)
+IN_QUERY = re.compile(r"((?:password|secret|token|signature|credential)=)[^&#]*", re.IGNORECASE)
 
 
 def mask_url(url: str) -> str:
@@ -28,6 +29,8 @@ def normalise(name: str, value: str) -> str:
         return _database(value)
     if name == "store_url":
         return _store(value)
+    if name == "source_hosts":
+        return _hosts(value)
     if name in {"prefect_api_url", "prefect_ui_url", "store_endpoint_url"}:
         return _http(value)
     return value
@@ -58,6 +61,17 @@ def _store(url: str) -> str:
         f"is {mask_url(url)!r}, which is no object store; "
         "write s3://bucket/prefix, r2://bucket/prefix, file:///folder or /folder"
     )
+
+
+def _hosts(listed: str) -> str:
+    hosts = [host.strip().lower() for host in listed.split(",") if host.strip()]
+    for host in hosts:
+        if not HOST.fullmatch(host):
+            raise ValueError(
+                f"holds {mask_url(host)!r}; write names or addresses with commas between, without "
+                "scheme, path or *, such as archive.example.org,[2001:db8::1]:8080"
+            )
+    return ",".join(hosts)
 
 
 def _http(url: str) -> str:

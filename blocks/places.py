@@ -13,7 +13,8 @@ from sqlalchemy import Engine
 from astrid_training.downloads import SourceCache
 from astrid_training.packs import PackCache
 from astrid_training.settings import training_home
-from astrid_training.store import Sources, Store
+from astrid_training.sources import Sources
+from astrid_training.store import Store
 from blocks.database import AstridDatabase
 from blocks.storage import AstridStore
 from blocks.tracking import TrackingServer

@@ -5,7 +5,8 @@ from prefect_aws.client_parameters import AwsClientParameters
 from prefect_aws.credentials import AwsCredentials
 from pydantic import Field, HttpUrl
 
-from astrid_training.store import Credentials, Sources, Store
+from astrid_training.sources import Sources
+from astrid_training.store import Credentials, Store
 
 __all__ = ["AstridStore", "aws_credentials"]
 
@@ -24,6 +25,7 @@ class AstridStore(Block):
         credentials: keys, region and server address of the bucket; none for a folder, or where
             the machine's own role opens the bucket.
         source_bucket: the bucket in which AstrID's bare object keys lie; none: the store itself.
+        source_hosts: the web servers from which files may be read; none: no file of the web.
     """
 
     _block_type_name = "AstrID Store"
@@ -40,6 +42,10 @@ class AstridStore(Block):
     source_bucket: str | None = Field(
         default=None, description="Bucket of bare source keys; none given: the store itself."
     )
+    source_hosts: list[str] = Field(
+        default=[],
+        description="Web servers that source files may be read from: host or host:port.",
+    )
 
     def open(self) -> Store:
         """Return the store; a folder is made if it is not there."""
@@ -47,7 +53,7 @@ class AstridStore(Block):
 
     def sources(self) -> Sources:
         """Return where the paths in AstrID's database lead."""
-        return Sources(self.open(), self._keys, self.source_bucket)
+        return Sources(self.open(), self._keys, self.source_bucket, self.source_hosts)
 
     @property
     def _keys(self) -> Credentials:
@@ -59,6 +65,7 @@ class AstridStore(Block):
             access_key_id=self.credentials.aws_access_key_id,
             secret_access_key=None if secret is None else secret.get_secret_value(),
             region=self.credentials.region_name or "auto",
+            session_token=self.credentials.aws_session_token,
         )
 
 

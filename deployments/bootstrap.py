@@ -164,7 +164,10 @@ def _blocks(settings: Settings) -> list[Block]:
         else None
     )
     store = AstridStore(
-        url=settings.store_url, credentials=credentials, source_bucket=settings.source_bucket
+        url=settings.store_url,
+        credentials=credentials,
+        source_bucket=settings.source_bucket,
+        source_hosts=settings.source_hosts,
     )
     database = AstridDatabase.model_validate({"url": settings.database_url})
     tracking = TrackingServer(uri=_without_password(settings))

@@ -1,6 +1,5 @@
 """The command line: `astrid-training …`."""
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -73,30 +72,51 @@ def _tell_status(found: dict[str, Any], *, as_json: bool) -> None:
 
 @app.command()
 def doctor(*, as_json: Json = False) -> None:
-    """Check every part and say the cure of what is wrong; exit 1 if anything is."""
+    """Check every part and say the cure of what is wrong; exit 1 if anything is.
+
+    A hint says what would be better and is no fault.
+    """
     from deployments.embedded.doctor import checks  # only this command needs it
 
     settings = ready(as_json=as_json)
     with reported(as_json=as_json):
         found = checks(settings)
     if as_json:
-        print_json([asdict(check) for check in found])
+        print_json([check.to_dict() for check in found])
     for check in found:
-        cure = "" if check.ok else f"; {check.cure}"
-        say(f"{'ok   ' if check.ok else 'WRONG'} {check.name}: {check.detail}{cure}")
+        cure = f"; {check.cure}" if check.cure else ""
+        say(f"{check.level:<5} {check.name}: {check.detail}{cure}")
     if not all(check.ok for check in found):
         raise typer.Exit(FAILED)
 
 
 @app.command()
-def migrate(*, as_json: Json = False) -> None:
-    """Bring the database to this version's schema; running it again changes nothing."""
+def migrate(
+    *,
+    with_indexes: Annotated[
+        bool,
+        typer.Option(
+            "--with-indexes",
+            help="Also make the optional indexes on AstrID's tables that `doctor` names.",
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring the database to this version's schema; running it again changes nothing.
+
+    AstrID's own tables are left as they are. With `--with-indexes` the owner of AstrID's tables adds
+    indexes to them, while AstrID goes on reading and writing.
+    """
     from astrid_training.database import open_database  # only this command needs it
     from astrid_training.migrate import migrate as apply  # the same
+    from astrid_training.optional_indexes import build_indexes  # the same
 
     settings = ready(as_json=as_json)
     with reported(as_json=as_json):
-        outcomes = dict(apply(open_database(settings.database_url)))
+        engine = open_database(settings.database_url)
+        outcomes = dict(apply(engine))
+        if with_indexes:
+            outcomes |= build_indexes(engine)
     for name, outcome in outcomes.items():
         say(f"{name}: {outcome}")
     if as_json:
@@ -118,7 +138,19 @@ def bootstrap(*, as_json: Json = False) -> None:
 @app.command()
 def simulate(
     *,
-    survey: Annotated[str, typer.Option(help="Name of the simulated survey.")] = "sim_ztf",
+    names: Annotated[
+        str | None,
+        typer.Option(
+            help="Names of the surveys to make, comma separated; none given: sim_ and the layout."
+        ),
+    ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            help="Whose files they look like: ztf, hst or jwst; none given: what the name says, "
+            "with or without sim_, else ztf."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds make equal skies.")] = 1,
     fields: Annotated[int, typer.Option(min=1, help="Places on the sky.")] = 18,
     epochs: Annotated[int, typer.Option(min=1, help="Exposures a field.")] = 5,
@@ -129,20 +161,18 @@ def simulate(
 ) -> None:
     """Make a sky with known truth: rows into AstrID's tables, files into the store.
 
-    The survey is entered as not active, so only a collection that names it takes it:
-    `collect --survey-ids sim_ztf`.
+    A survey is entered as not active, so only a collection that names it takes it: after
+    `simulate --names hst,jwst` that is `collect --survey-ids hst,jwst`.
     """
     from astrid_training.simulate import SkyPlan  # only this command needs it
-    from deployments.simulated import simulate_sky  # only this command needs it
+    from deployments.simulated import plans_for, simulate_sky  # only this command needs it
 
     settings = ready(as_json=as_json)
     with reported(as_json=as_json):
-        plan = SkyPlan(
-            survey=survey, seed=seed, fields=fields, epochs=epochs, single_reviewer=single_reviewer
-        )
-        outcome = simulate_sky(settings, plan, say)
+        base = SkyPlan(seed=seed, fields=fields, epochs=epochs, single_reviewer=single_reviewer)
+        outcomes = [simulate_sky(settings, plan, say) for plan in plans_for(base, names, layout)]
     if as_json:
-        print_json(outcome)
+        print_json(outcomes[0] if len(outcomes) == 1 else outcomes)
 
 
 @app.command("close-batch")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from astrid_training.store import open_sources
+from astrid_training.sources import open_sources
 from deployments.console import Json, print_json, ready, reported, say
 
 if TYPE_CHECKING:

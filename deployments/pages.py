@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.reasons import ALERT_REASONS, REASONS
 from astrid_training.samples import columns_page
+from astrid_training.surveys.page import profiles_page
 from deployments.cli import app
 
 __all__ = ["PAGES", "command_line_page", "parameters_page", "reasons_page", "write_pages"]
@@ -153,6 +154,7 @@ PAGES: MappingProxyType[str, Callable[[], str]] = MappingProxyType(
         "parameters.md": parameters_page,
         "reasons.md": reasons_page,
         "samples-table.md": columns_page,
+        "survey-profiles.md": profiles_page,
     }
 )
 """Name of the page in docs/reference -> what makes it."""

@@ -10,7 +10,23 @@ from astrid_training.settings import Settings
 from astrid_training.simulate import SkyPlan, simulate
 from astrid_training.store import open_store
 
-__all__ = ["simulate_sky"]
+__all__ = ["plans_for", "simulate_sky"]
+
+
+def plans_for(base: SkyPlan, names: str | None, layout: str | None) -> list[SkyPlan]:
+    """Return `base` for each survey that is named, in the layout of its name.
+
+    Args:
+        base: the knobs that all share.
+        names: of the surveys, comma separated; None: one, named after the layout with `sim_`.
+        layout: of all; None: each survey's is the one that its name says.
+
+    Raises:
+        PlanError: if no name is given, or no layout is named so.
+    """
+    given = names if names is not None else f"sim_{layout or base.layout}"
+    unique = dict.fromkeys(name.strip() for name in given.split(","))
+    return [base.named(name, layout) for name in unique]
 
 
 def simulate_sky(

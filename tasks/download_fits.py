@@ -17,7 +17,13 @@ __all__ = ["download_fits", "files_present"]
     **step_options(
         "download_fits",
         version=1,
-        modules=("astrid_training.downloads", "astrid_training.fits", "astrid_training.fits_guard"),
+        modules=(
+            "astrid_training.downloads",
+            "astrid_training.fits",
+            "astrid_training.fits_content",
+            "astrid_training.fits_guard",
+            "astrid_training.fits_tiles",
+        ),
     )
 )
 def download_fits(targets: str) -> Downloaded:

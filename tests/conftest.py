@@ -1,16 +1,20 @@
 """One real stack for the whole session; a fresh migrated database for every test that asks."""
 
+import functools
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
 
@@ -27,7 +31,8 @@ from astrid_training.settings import (
     resolve,
 )
 from astrid_training.simulate import SkyPlan, simulate
-from astrid_training.store import Sources, Store
+from astrid_training.sources import Sources
+from astrid_training.store import Credentials, Store
 from deployments.embedded import postgres
 from deployments.embedded.processes import free_port
 from deployments.embedded.stack import discard, up
@@ -139,6 +144,101 @@ def database(databases: Databases, _migrated: str) -> Iterator[Engine]:
     databases.drop(engine)
 
 
+ASTRID = Path(__file__).with_name("astrid")
+AstridDatabase = Callable[..., Engine]
+
+
+@pytest.fixture
+def astrid(databases: Databases) -> Iterator[AstridDatabase]:
+    """Return a function that makes a database as AstrID's own migrations leave it, with rows."""
+    made: list[Engine] = []
+
+    def make(*, training_tables: bool, schema: str = "public") -> Engine:
+        made.append(databases.make())
+        names = ["schema", "rows", "training_tables"] if training_tables else ["schema", "rows"]
+        with made[-1].begin() as connection:
+            connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
+            connection.execute(text(f"SET LOCAL search_path = {schema}"))
+            for name in names:
+                connection.exec_driver_sql((ASTRID / f"{name}.sql").read_text(encoding="utf-8"))
+        return made[-1]
+
+    yield make
+    for engine in made:
+        databases.drop(engine)
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """An S3 server on this machine, in which buckets may be made."""
+
+    credentials: Credentials
+    page: int
+    """Keys that it lists at once."""
+
+    @property
+    def client(self) -> Any:
+        """Another client than ours, to look at what ours did."""
+        return _boto3_client(self.credentials)
+
+    def make_bucket(self) -> str:
+        bucket = f"bucket-{os.getpid()}-{next(_numbers)}"
+        here = {"LocationConstraint": "auto"}
+        self.client.create_bucket(Bucket=bucket, CreateBucketConfiguration=here)
+        return bucket
+
+    def make_store(self) -> Store:
+        return Store(f"s3://{self.make_bucket()}", self.credentials)
+
+
+@functools.cache
+def _boto3_client(credentials: Credentials) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    when = {
+        f"{what}_checksum_{verb}": "when_required"
+        for what, verb in (("request", "calculation"), ("response", "validation"))
+    }
+    return boto3.client(
+        "s3",
+        endpoint_url=credentials.endpoint_url,
+        aws_access_key_id=credentials.access_key_id,
+        aws_secret_access_key=credentials.secret_access_key,
+        region_name="auto",
+        config=Config(proxies={}, **when),
+    )
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Moto as a process of its own; a second to start."""
+    port = free_port(None)
+    address = f"http://127.0.0.1:{port}"
+    log = tmp_path_factory.mktemp("moto") / "log"
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with log.open("wb") as stream:
+        process = subprocess.Popen(command, stdout=stream, stderr=stream)
+    try:
+        wait_for_http(address, log)
+        yield S3Server(Credentials(address, "key-of-tests", "secret-of-tests"), page=1000)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for_http(address: str, log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            httpx.get(address, trust_env=False)
+        except httpx.TransportError:
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        else:
+            return
+
+
 @dataclass(frozen=True)
 class Sky:
     """A simulated survey: rows in a database, files in a store."""
@@ -146,10 +246,7 @@ class Sky:
     engine: Engine
     home: Path
     truth: Path
-
-    @property
-    def store(self) -> Store:
-        return Store(f"file://{self.home}/store")
+    store: Store
 
     @property
     def packs(self) -> PackCache:
@@ -161,8 +258,8 @@ def _simulated(
     databases: Databases, _migrated: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Sky]:
     home = tmp_path_factory.mktemp("sky")
-    sky = Sky(databases.make(_migrated), home, home / "truth.jsonl")
-    store = sky.store
+    store = Store(f"file://{home}/store")
+    sky = Sky(databases.make(_migrated), home, home / "truth.jsonl", store)
 
     def put(key: str, data: bytes) -> str:
         store.put(key, data)
@@ -178,9 +275,10 @@ def _simulated(
 @pytest.fixture
 def sky(databases: Databases, _simulated: Sky, tmp_path: Path) -> Iterator[Sky]:
     """A copy of a small simulated survey that a test may change."""
-    shutil.copytree(_simulated.home / "store", tmp_path / "sky" / "store")
+    home = tmp_path / "sky"
+    shutil.copytree(_simulated.home / "store", home / "store")
     engine = databases.make(str(_simulated.engine.url.database))
-    yield Sky(engine, tmp_path / "sky", _simulated.truth)
+    yield Sky(engine, home, _simulated.truth, Store(f"file://{home}/store"))
     databases.drop(engine)
 
 
@@ -188,64 +286,72 @@ Collect = Callable[..., PublishedDataset]
 
 
 @pytest.fixture
-def collect(sky: Sky) -> Collect:
+def collect(sky: Sky, collect_from: Callable[[Sky], Collect]) -> Collect:
     """Collect from the small sky by the library alone, in the order of the flow."""
-    return partial(collect_from, sky)
+    return collect_from(sky)
 
 
-def collect_from(sky: Sky, **fields: object) -> PublishedDataset:
-    """Collect from a simulated survey, leniently unless `fields` say otherwise."""
-    from astrid_training import build, downloads, plan, selection
-    from astrid_training.assemble import assemble
-    from astrid_training.leaks import check_leaks, divide
-    from astrid_training.packs import put_table, read_table
-    from astrid_training.processor import AstronomicalImageProcessor
-    from astrid_training.publish import Collected, publish
-    from astrid_training.records import BuiltBatch, Selection, StampsRef
+@pytest.fixture(scope="session")
+def collect_from() -> Callable[[Sky], Collect]:
+    """Make what collects from a sky by the library alone, in the order of the flow."""
+    return _collect_from
 
-    lenient = {
-        "survey_ids": ["sim_ztf"],
-        "quality_score_threshold": 0,
-        "allow_one_class": True,
-        "batch_samples": 64,
-    }
-    params = TrainingDataCollectionParams.model_validate({**lenient, **fields})
-    as_of, store = params.as_of or datetime.now(UTC), sky.store
-    processor = AstronomicalImageProcessor(params.preprocess)
-    cache = downloads.SourceCache(Sources(store), sky.home / "cache" / "sources")
-    with sky.engine.begin() as connection:
-        table = selection.select_subjects(connection, params, as_of)
-        digest = put_table(store, "selections", table)
-        selected = Selection(digest, as_of, table.num_rows, table["reason"].null_count)
-        planned = plan.plan_batches(
-            connection,
-            store,
-            Sources(store),
-            selected,
-            processor.fingerprint,
-            params.batch_samples,
-        )
-    built = []
-    for batch in planned.batches:
-        stamps, rejects = StampsRef(batch.targets, batch.samples, []), []
-        if not batch.built:
-            targets = read_table(store, "targets", batch.targets)
-            files = downloads.fetch_sources(cache, targets)
-            stamps = build.build_stamps(store, cache, batch.targets, files, processor)
-            with sky.engine.begin() as connection:
-                downloads.quarantine(connection, files)
-                build.register_stamps(
-                    connection, store, batch.targets, stamps, processor.fingerprint
-                )
-            rejects = files.rejects + stamps.rejects
-        masks = build.build_masks(store, sky.packs, stamps, batch.labels, params.mask)
-        quality = build.build_samples(store, masks)
-        rejects = rejects + masks.rejects + quality.rejects
-        built.append(BuiltBatch(quality.samples, quality.rows, rejects, {}))
-    assembled = assemble(store, selected, planned, built)
-    with sky.engine.connect() as connection:
-        side = params.preprocess.stamp_size
-        divided = divide(connection, assembled.samples, params.split, side)
-    leaks = check_leaks(divided, sky.packs, params.preprocess)
-    run = Collected(params, as_of, planned.source_digest, "tester", "no-flow-run", [])
-    return publish(sky.engine, store, sky.packs, assembled, leaks, run)
+
+def _collect_from(sky: Sky) -> Collect:
+    def run(**fields: object) -> PublishedDataset:
+        from astrid_training import build, downloads, plan, selection
+        from astrid_training.assemble import assemble
+        from astrid_training.leaks import check_leaks, divide
+        from astrid_training.packs import put_table, read_table
+        from astrid_training.processor import AstronomicalImageProcessor
+        from astrid_training.publish import Collected, publish
+        from astrid_training.records import BuiltBatch, Selection, StampsRef
+
+        lenient = {
+            "survey_ids": ["sim_ztf"],
+            "quality_score_threshold": 0,
+            "allow_one_class": True,
+            "batch_samples": 64,
+        }
+        params = TrainingDataCollectionParams.model_validate({**lenient, **fields})
+        as_of, store = params.as_of or datetime.now(UTC), sky.store
+        processor = AstronomicalImageProcessor(params.preprocess)
+        cache = downloads.SourceCache(Sources(store), sky.home / "cache" / "sources")
+        with sky.engine.begin() as connection:
+            table = selection.select_subjects(connection, params, as_of)
+            digest = put_table(store, "selections", table)
+            selected = Selection(digest, as_of, table.num_rows, table["reason"].null_count)
+            planned = plan.plan_batches(
+                connection,
+                store,
+                Sources(store),
+                selected,
+                processor.fingerprint,
+                params.batch_samples,
+            )
+        built = []
+        for batch in planned.batches:
+            stamps, rejects = StampsRef(batch.targets, batch.samples, []), []
+            if not batch.built:
+                targets = read_table(store, "targets", batch.targets)
+                files = downloads.fetch_sources(cache, targets)
+                stamps = build.build_stamps(store, cache, batch.targets, files, processor)
+                with sky.engine.begin() as connection:
+                    downloads.quarantine(connection, files)
+                    build.register_stamps(
+                        connection, store, batch.targets, stamps, processor.fingerprint
+                    )
+                rejects = files.rejects + stamps.rejects
+            masks = build.build_masks(store, sky.packs, stamps, batch.labels, params.mask)
+            quality = build.build_samples(store, masks)
+            rejects = rejects + masks.rejects + quality.rejects
+            built.append(BuiltBatch(quality.samples, quality.rows, rejects, {}))
+        assembled = assemble(store, selected, planned, built)
+        with sky.engine.connect() as connection:
+            side = params.preprocess.stamp_size
+            divided = divide(connection, assembled.samples, params.split, side)
+        leaks = check_leaks(divided, sky.packs, params.preprocess)
+        run = Collected(params, as_of, planned.source_digest, "tester", "no-flow-run", [])
+        return publish(sky.engine, store, sky.packs, assembled, leaks, run)
+
+    return run

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from astrid_training.alerts.alert import Alert, AlertRefusedError
 from astrid_training.errors import FitsRefusedError
-from astrid_training.fits import pick_image, refused_content
+from astrid_training.fits import logged_warnings, pick_image, refused_content
 from astrid_training.fits_guard import GZIP_MAGIC, check_hdus, refusal, unpack
 from astrid_training.params import CHANNELS, Channel
 
@@ -83,9 +83,11 @@ def _read(
             "bad_cutout", f"{name} has {len(packed)} bytes, no stamp is so large"
         )
     try:
-        data = unpack(BytesIO(packed), name) if packed.startswith(GZIP_MAGIC) else packed
-        check_hdus(BytesIO(data), name)
-        with refused_content(name), fits.open(BytesIO(data)) as hdus:
+        stream = BytesIO(packed)
+        stream = unpack(stream, name) if packed.startswith(GZIP_MAGIC) else stream
+        check_hdus(stream, name)
+        stream.seek(0)
+        with logged_warnings(Path(name)), refused_content(name), fits.open(stream) as hdus:
             return {role: _cutout(hdus, hdu, name) for role, hdu in hdus_of.items()}
     except FitsRefusedError as error:
         raise AlertRefusedError("bad_cutout", f"{error.reason}: {error.detail}") from error

@@ -29,7 +29,7 @@ from astrid_training.alerts.rows import (
 )
 from astrid_training.alerts.surveys import parse_alert
 from astrid_training.database import query, reading
-from astrid_training.store import Sources
+from astrid_training.sources import Sources
 
 __all__ = ["ImportReport", "Refusal", "SimulatedSurveyError", "import_alerts"]
 
@@ -128,8 +128,11 @@ def import_alerts(
     with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
         while chunk := list(islice(packets, CHUNK)):
             report.read += len(chunk)
+            known = len(report.rejected)
             read = list(_parsed(chunk, given, survey, report))
             stored = _store_new(engine, sources, pool, read, seen, report)
+            order = {packet.source: number for number, packet in enumerate(chunk)}
+            report.rejected[known:] = sorted(report.rejected[known:], key=lambda r: order[r.path])
             with engine.begin() as connection:
                 _insert(connection, stored, report)
                 there = [one for one in read if detection_id(one.alert) in seen]
@@ -206,8 +209,7 @@ def _stored(sources: Sources, one: _Read) -> tuple[int, int] | Refusal:
         pixel = place_on_cutout(one.alert, cutouts["science"].pixels.shape)
     except AlertRefusedError as error:
         return Refusal(one.source, error.reason, error.detail)
-    store, key = sources.locate(stamp_key(one.alert))
-    store.put(key, stamp_file(one.alert, cutouts))
+    sources.put(stamp_key(one.alert), stamp_file(one.alert, cutouts))
     return pixel
 
 

@@ -11,8 +11,14 @@ __all__ = ["BLEED_TAIL_PX", "HOT_PIXELS", "bleed_light", "draw_artifacts", "draw
 
 HOT_PIXELS = 6
 """A field's detector has so many; they are in each science frame, at one place of the detector."""
-KINDS = ("cosmic_ray", "dipole", "saturation_bleed", "hot_pixel", "satellite_trail")
-KIND_SHARES = (0.42, 0.24, 0.12, 0.17, 0.05)
+KIND_SHARES = {
+    "cosmic_ray": 0.42,
+    "dipole": 0.24,
+    "saturation_bleed": 0.12,
+    "hot_pixel": 0.17,
+    "satellite_trail": 0.05,
+}
+"""Of all artifacts; where a layout lacks a kind, the others share its part."""
 ONCE_A_FRAME = ("satellite_trail",)
 BLEED_TAIL_PX = 5.0
 BLEED_TAIL_SHARE = 0.35
@@ -33,7 +39,7 @@ def draw_hot_pixels(plan: SkyPlan, field: int) -> list[tuple[int, int, float]]:
     rng = plan.random(field, Stream.REFERENCE)
     height, width = plan.frame_size
     columns, rows = (rng.integers(12, side - 12, HOT_PIXELS) for side in (width, height))
-    charges = rng.lognormal(np.log(2500), 0.6, HOT_PIXELS)
+    charges = rng.lognormal(np.log(2500), 0.6, HOT_PIXELS) * plan.instrument.count
     return [(int(x), int(y), float(q)) for x, y, q in zip(columns, rows, charges, strict=True)]
 
 
@@ -48,10 +54,12 @@ def draw_artifacts(
     rng = plan.random(field.index, Stream.ARTIFACTS)
     artist = _Artist(plan, field, reference, epochs, rng)
     drawn: list[Source] = []
+    kinds = plan.instrument.artifacts
+    shares = np.array([KIND_SHARES[kind] for kind in kinds])
     for epoch in range(plan.epochs):
         artist.begin(epoch)
         for number in range(plan.artifacts):
-            kind = str(rng.choice(KINDS, p=KIND_SHARES))
+            kind = str(rng.choice(kinds, p=shares / shares.sum()))
             track, star = artist.draw(kind) or (None, -1)
             if track is None:  # nothing left to blame in this frame: a particle always comes
                 kind, (track, star) = "cosmic_ray", artist.cosmic_ray()
@@ -108,7 +116,8 @@ class _Artist:
         long = self._rng.random() < 0.45
         half = self._rng.uniform(1, 4) if long else 0.0
         angle = self._rng.uniform(0, np.pi)
-        charge = float(np.clip(self._rng.lognormal(np.log(900), 0.8), 250, 20_000))
+        counts = float(np.clip(self._rng.lognormal(np.log(900), 0.8), 250, 20_000))
+        charge = counts * self._plan.instrument.count
         return Track(x, y, charge, half * np.cos(angle), half * np.sin(angle)), -1
 
     def _dipole(self) -> tuple[Track, int] | None:
@@ -156,7 +165,7 @@ class _Artist:
         """Return a line that crosses the whole frame; its light is that of one pixel's length."""
         x, y = self._free_place(margin=30)
         half, angle = float(np.hypot(*self._plan.frame_size)), self._rng.uniform(0, np.pi)
-        light = float(self._rng.uniform(150, 500))
+        light = float(self._rng.uniform(150, 500)) * self._plan.instrument.count
         return Track(x, y, light, half * np.cos(angle), half * np.sin(angle)), -1
 
     def _free_place(self, margin: int) -> tuple[float, float]:

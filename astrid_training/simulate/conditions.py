@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from astrid_training.simulate.layouts import Layout
 from astrid_training.simulate.plan import SkyPlan, Stream
 
 __all__ = ["FWHM_PER_SIGMA", "Conditions", "draw_epochs", "draw_reference"]
@@ -15,6 +16,8 @@ REFERENCE_AGE = timedelta(days=60)
 PAIR_GAP_MIN = (38, 52)
 NIGHT_GAP_DAYS = (4, 7)
 LARGEST_DITHER_PX = 6
+SHARPEST_RATIO = 1.03
+"""Width of a point source in the sharpest science frame under the air, relative to its reference."""
 EDGE_STRIP_SHARE = 0.2
 HOLE_SHARE = 0.25
 
@@ -33,7 +36,8 @@ class Conditions:
     """Relative change of the sky over the frame along columns and along rows."""
     throughput: float
     """Units per unit of a clear exposure."""
-    airmass: float
+    airmass: float | None
+    """None in space."""
     dither: tuple[int, int]
     """Field column and row of the frame's pixel (0, 0); the reference has (0, 0)."""
     offset_px: tuple[float, float]
@@ -72,8 +76,8 @@ def draw_reference(plan: SkyPlan, field: int) -> Conditions:
         sigma_px=layout.seeing_arcsec[0] / layout.pixel_scale_arcsec / FWHM_PER_SIGMA,
         sky_level=layout.sky_level * rng.uniform(0.75, 0.9),
         gradient=(0.0, 0.0),
-        throughput=rng.uniform(0.98, 1.02),
-        airmass=round(rng.uniform(1.0, 1.2), 2),
+        throughput=_through_air(layout, rng.uniform(0.98, 1.02)),
+        airmass=_airmass(layout, rng.uniform(1.0, 1.2)),
         dither=(0, 0),
         offset_px=(0.0, 0.0),
         bleed_px=_bleeds(plan, rng),
@@ -86,18 +90,19 @@ def draw_epochs(plan: SkyPlan, field: int) -> tuple[Conditions, ...]:
     rng = plan.random(field, Stream.EPOCHS)
     layout = plan.instrument
     best, worst = (s / layout.pixel_scale_arcsec / FWHM_PER_SIGMA for s in layout.seeing_arcsec)
+    best *= 1.0 if layout.in_space else SHARPEST_RATIO
     drawn = []
     for when in _times(plan, field, rng):
-        transparency = 1 - 0.25 * rng.beta(1.2, 4)
+        transparency = _through_air(layout, 1 - 0.25 * rng.beta(1.2, 4))
         dx, dy = rng.integers(-LARGEST_DITHER_PX, LARGEST_DITHER_PX, 2, endpoint=True)
         drawn.append(
             Conditions(
                 time=when,
-                sigma_px=best * 1.03 + (worst - best * 1.03) * rng.beta(1.6, 2.6),
+                sigma_px=best + (worst - best) * rng.beta(1.6, 2.6),
                 sky_level=layout.sky_level * rng.lognormal(0.0, 0.25),
                 gradient=(rng.uniform(-0.06, 0.06), rng.uniform(-0.06, 0.06)),
                 throughput=transparency,
-                airmass=round(rng.uniform(1.0, 1.9), 2),
+                airmass=_airmass(layout, rng.uniform(1.0, 1.9)),
                 dither=(int(dx), int(dy)),
                 offset_px=(rng.normal(0, 0.02), rng.normal(0, 0.02)),
                 bleed_px=_bleeds(plan, rng),
@@ -105,6 +110,14 @@ def draw_epochs(plan: SkyPlan, field: int) -> tuple[Conditions, ...]:
             )
         )
     return tuple(drawn)
+
+
+def _through_air(layout: Layout, throughput: float) -> float:
+    return 1.0 if layout.in_space else throughput
+
+
+def _airmass(layout: Layout, airmass: float) -> float | None:
+    return None if layout.in_space else round(airmass, 2)
 
 
 def _times(plan: SkyPlan, field: int, rng: np.random.Generator) -> list[datetime]:

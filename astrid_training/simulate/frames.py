@@ -17,11 +17,11 @@ from astrid_training.simulate.pixels import (
 from astrid_training.simulate.plan import SkyPlan, Stream
 from astrid_training.simulate.sky import Field, Source, Stars
 
-__all__ = ["render_reference", "render_science", "subtract"]
+__all__ = ["move", "render_reference", "render_science", "subtract"]
 
 TRAIL_STEP_PX = 0.5
 QUANTUM = 2.0**-6
-"""Of pixel values: far below the noise, far above the last bits in which two CPUs may differ."""
+"""Of pixel values, counts: far below the noise, far above the last bits in which two CPUs may differ."""
 
 
 def render_reference(plan: SkyPlan, field: Field, conditions: Conditions) -> Floats:
@@ -67,7 +67,9 @@ def render_science(
     return _expose(plan, field, conditions, light, charges, rng, exposures=1)
 
 
-def subtract(science: Floats, reference: Floats, new: Conditions, old: Conditions) -> Floats:
+def subtract(
+    science: Floats, reference: Floats, new: Conditions, old: Conditions, count: float = 1.0
+) -> Floats:
     """Return science minus reference on the science frame's pixels and in its units.
 
     The reference is blurred to the science frame's seeing, scaled to its throughput and moved by
@@ -79,18 +81,24 @@ def subtract(science: Floats, reference: Floats, new: Conditions, old: Condition
         reference: (height, width), units.
         new: conditions of the science frame; its seeing is the worse one.
         old: conditions of the reference.
+        count: units a count.
     """
     blur = np.sqrt(max(new.sigma_px**2 - old.sigma_px**2, 0.0))
     above_sky = reference - old.sky(reference.shape)
     matched = ndimage.gaussian_filter(np.nan_to_num(above_sky), blur)
     matched[np.isnan(above_sky)] = np.nan
     matched *= new.throughput / old.throughput
-    difference = science - new.sky(science.shape) - _moved(matched, new.dither)
-    rounded: Floats = np.rint(difference / QUANTUM) * QUANTUM
+    difference = science - new.sky(science.shape) - move(matched, new.dither)
+    return _rounded(difference, count)
+
+
+def _rounded(image: Floats, count: float) -> Floats:
+    quantum = QUANTUM * count
+    rounded: Floats = np.rint(image / quantum) * quantum
     return rounded
 
 
-def _moved(image: Floats, dither: tuple[int, int]) -> Floats:
+def move(image: Floats, dither: tuple[int, int]) -> Floats:
     """Return the part of `image` that a frame with this dither sees; NaN beyond its edges."""
     height, width = image.shape
     dx, dy = dither
@@ -172,8 +180,11 @@ def _expose(
     for (column, row), charge in charges.items():
         if 0 <= row < shape[0] and 0 <= column < shape[1]:
             image[row, column] += charge
-    _bleed(image, field.bright, conditions, layout)
-    image = np.minimum(np.rint(image / QUANTUM) * QUANTUM, layout.saturation)
+    if "saturation_bleed" in layout.artifacts:
+        _bleed(image, field.bright, conditions, layout)
+    image = np.minimum(_rounded(image, layout.count), layout.saturation)
+    if layout.blanks_full_pixels:
+        image[image >= layout.saturation] = np.nan
     image[conditions.missing(shape)] = np.nan
     return image
 

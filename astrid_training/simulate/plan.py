@@ -1,7 +1,7 @@
 """What to simulate: every knob, its default, and the random streams that hang on them."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from enum import IntEnum
 from hashlib import blake2b
@@ -121,11 +121,33 @@ class SkyPlan:
         """The layout that the plan names."""
         return LAYOUTS[self.layout]
 
+    def named(self, survey: str, layout: str | None = None) -> "SkyPlan":
+        """Return this plan for the survey of this name, with frames as its layout has them.
+
+        Args:
+            survey: `surveys.name`.
+            layout: a key of `LAYOUTS`; None: the one that the survey is named after, such as
+                hst for hst and sim_hst.
+
+        Raises:
+            PlanError: if there is no such layout.
+        """
+        chosen = layout or survey.casefold().removeprefix("sim_")
+        if chosen not in LAYOUTS:
+            raise PlanError(
+                f"survey {survey!r}: no layout is named {chosen!r}: give one of "
+                f"{', '.join(LAYOUTS)} as layout, or a survey one of these names"
+            )
+        size = LAYOUTS[chosen].frame_size
+        return replace(self, survey=survey, layout=chosen, frame_size=size)
+
     @property
     def key(self) -> str:
         """Seed and digest of all knobs but the number of fields: part of every id and path."""
         knobs = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "fields"}
-        canonical = json.dumps(knobs | {"is": asdict(self.instrument)}, sort_keys=True, default=str)
+        canonical = json.dumps(
+            knobs | {"is": self.instrument.identity}, sort_keys=True, default=str
+        )
         return f"s{self.seed}-{blake2b(canonical.encode(), digest_size=4).hexdigest()}"
 
     def row_id(self, *names: object) -> UUID:
@@ -138,4 +160,5 @@ class SkyPlan:
 
     def random(self, field: int, stream: int) -> np.random.Generator:
         """Return a fresh generator for one purpose in one field (-1: the whole survey)."""
-        return np.random.default_rng([self.seed, field + 1, stream])
+        sky = self.instrument.sky
+        return np.random.default_rng([self.seed, field + 1, stream, *([sky] if sky else [])])

@@ -85,7 +85,7 @@ def insert_rows(connection: Connection, rows: Mapping[str, Sequence[Row]]) -> di
         if found.scalar_one() != survey["id"]:
             raise SurveyNameTakenError(
                 f"the survey {survey['name']!r} exists and was not simulated: real and simulated "
-                "rows would mix; give the simulation a name of its own, such as sim_ztf"
+                "rows would mix; give the simulation a name of its own"
             )
     return added
 

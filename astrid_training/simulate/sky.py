@@ -19,6 +19,8 @@ GAP_PX = 16.0
 RISE_DAYS, FALL_DAYS = 7.0, 28.0
 FAST_SHARE = 0.3
 SAME_NIGHT_DAYS = 0.2
+BEFORE_ZERO_DEG, BEFORE_ZERO_SCALE = 0.01, 1.01
+"""How far field 1 lies before right ascension zero, at a scale in arcsec/px."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +100,10 @@ def draw_field(plan: SkyPlan, index: int, epochs: tuple[Conditions, ...]) -> Fie
     """Return the sky of field `index`. Field 1 lies across right ascension zero."""
     rng = plan.random(index, Stream.STARS)
     name = f"f{index:03d}"
-    ra = rng.uniform(0, 360) if index != 1 else 359.99
-    stars, bright = _draw_stars(plan, rng)
     layout = plan.instrument
+    before_zero = BEFORE_ZERO_DEG * (layout.pixel_scale_arcsec / BEFORE_ZERO_SCALE)
+    ra = rng.uniform(0, 360) if index != 1 else 360 - before_zero
+    stars, bright = _draw_stars(plan, rng)
     dec, rotation = rng.uniform(-25, 70), rng.uniform(3, 12) * rng.choice([-1, 1])
     galaxies = _draw_galaxies(plan, rng)
     rng = plan.random(index, Stream.SOURCES)
@@ -126,7 +129,9 @@ def draw_field(plan: SkyPlan, index: int, epochs: tuple[Conditions, ...]) -> Fie
 
 
 def _flux(plan: SkyPlan, mag: Floats | float) -> Floats:
-    return np.asarray(10 ** (0.4 * (plan.instrument.zero_point - mag)))
+    """Return units in one clear exposure of what has these magnitudes before `fainter_mag`."""
+    layout = plan.instrument
+    return np.asarray(10 ** (0.4 * (layout.zero_point - (mag + layout.fainter_mag))))
 
 
 def _draw_stars(plan: SkyPlan, rng: np.random.Generator) -> tuple[Stars, Stars]:
@@ -154,7 +159,7 @@ def _draw_galaxies(plan: SkyPlan, rng: np.random.Generator) -> Galaxies:
         rng.uniform(-10, width + 10, n),
         rng.uniform(-10, height + 10, n),
         _flux(plan, 20.5 - rng.gamma(2.0, 0.7, n)),
-        rng.lognormal(np.log(1.8), 0.4, n),
+        rng.lognormal(np.log(1.8), 0.4, n) * plan.instrument.galaxy_size,
         rng.uniform(0.3, 1.0, n),
         rng.uniform(0, np.pi, n),
     )
@@ -199,7 +204,8 @@ def _draw_supernovae(
     """Return supernovae beside their hosts' centres: a fast rise, a slow fall."""
     n = plan.transients
     host_flux = _flux(plan, rng.uniform(16.8, 19.3, n))
-    radius, ratio = rng.uniform(2.0, 4.5, n), rng.uniform(0.35, 1.0, n)
+    radius = rng.uniform(2.0, 4.5, n) * plan.instrument.galaxy_size
+    ratio = rng.uniform(0.35, 1.0, n)
     angle = rng.uniform(0, np.pi, n)
     places, sources = [], []
     for number in range(n):
@@ -254,6 +260,7 @@ def _draw_asteroids(
         seen_at = int(rng.integers(plan.epochs))
         fast = rng.random() < FAST_SHARE
         rate = rng.uniform(6, 18) if fast else float(np.clip(rng.lognormal(-0.7, 0.5), 0.2, 2))
+        rate *= layout.motion
         flux = float(_flux(plan, rng.uniform(15.8, 18.2) if fast else rng.uniform(17.0, 20.0)))
         angle = rng.uniform(0, 2 * np.pi)
         step = rate / layout.pixel_scale_arcsec * np.array([np.cos(angle), np.sin(angle)])

@@ -13,6 +13,7 @@ from astrid_training.simulate.conditions import draw_epochs, draw_reference
 from astrid_training.simulate.fits_files import fits_bytes
 from astrid_training.simulate.frames import render_reference, render_science, subtract
 from astrid_training.simulate.plan import SkyPlan, Stream
+from astrid_training.simulate.planes import difference_planes, frame_planes
 from astrid_training.simulate.reviewers import Reviewer, draw_reviewers
 from astrid_training.simulate.rows import (
     Frame,
@@ -147,31 +148,35 @@ def make_field(
     old, epochs = draw_reference(plan, index), draw_epochs(plan, index)
     sky = draw_field(plan, index, epochs)
     artifacts = draw_artifacts(plan, sky, old, epochs)
-    exposures = plan.instrument.reference_exposures
+    layout = plan.instrument
     folder = f"{plan.survey}/{plan.key}/{sky.name}"
 
-    reference = render_reference(plan, sky, old)
+    exposures, reference = layout.reference_exposures, render_reference(plan, sky, old)
+    old_planes = frame_planes(plan, old, reference, exposures)
     path = put(
         f"raw/{folder}/reference.fits",
-        fits_bytes(plan, sky, old, reference, "reference", exposures),
+        fits_bytes(plan, sky, old, reference, "reference", exposures, old_planes),
     )
     rows = reference_rows(plan, sky, old, path)
     streams = (plan.random(index, Stream.DETECTIONS), plan.random(index, Stream.REVIEWS))
     frames = []
     for epoch, new in enumerate(epochs):
         science = render_science(plan, sky, new, epoch, artifacts)
-        difference = subtract(science, reference, new, old)
+        planes = frame_planes(plan, new, science)
+        difference = subtract(science, reference, new, old, layout.count)
+        both = difference_planes(layout, (planes, old_planes), new, old)
         name = f"{folder}/e{epoch:02d}"
         seen = find_sightings(plan, (*sky.real, *artifacts), new, epoch, np.isnan(difference))
         frame = Frame(
             epoch=epoch,
             conditions=new,
             science_path=put(
-                f"raw/{name}.science.fits", fits_bytes(plan, sky, new, science, "science")
+                f"raw/{name}.science.fits",
+                fits_bytes(plan, sky, new, science, "science", planes=planes),
             ),
             difference_path=put(
                 f"difference/{name}.difference.fits",
-                fits_bytes(plan, sky, new, difference, "difference"),
+                fits_bytes(plan, sky, new, difference, "difference", planes=both),
             ),
             subjects=tuple(make_subject(plan, reviewers, s, new, streams) for s in seen),
         )

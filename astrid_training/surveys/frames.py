@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Frame", "FrameMeta", "Kind", "Role"]
+__all__ = ["FlagPlane", "Frame", "FrameMeta", "Kind", "Role", "WeightPlane"]
 
 MISSING_ABOVE = 1e30  # sentinels such as -3.4e38 pass isfinite
 
@@ -41,6 +41,38 @@ class FrameMeta:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class FlagPlane:
+    """Bits beside an image; some of them say that a pixel has no value."""
+
+    values: NDArray[np.integer]
+    """(height, width) as stored, any integer type and byte order; may be a view of a mapped file."""
+    bits: int
+    """The bits that make a pixel missing."""
+    zero: int = 0
+    """What the file adds to `values` (BZERO: unsigned integers are stored with an offset)."""
+
+    def missing(self, rows: slice, columns: slice) -> NDArray[np.bool_]:
+        """Return which pixels of a window have no value: (rows, columns)."""
+        missing: NDArray[np.bool_] = (
+            self.values[rows, columns].astype(np.int64) + self.zero
+        ) & self.bits != 0
+        return missing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WeightPlane:
+    """Weights beside an image; a pixel without a positive one has no value."""
+
+    values: NDArray[np.floating]
+    """(height, width), any float type and byte order; may be a view of a mapped file."""
+
+    def missing(self, rows: slice, columns: slice) -> NDArray[np.bool_]:
+        """Return which pixels of a window have no value: (rows, columns)."""
+        missing: NDArray[np.bool_] = ~(self.values[rows, columns] > 0)
+        return missing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """A 2-D image. Pixels may be a view of a mapped file; take them through `window` or `data`."""
 
@@ -53,6 +85,8 @@ class Frame:
     """What the file is: a raw or processed frame, or a stamp that a survey cut itself."""
     sign: Literal[1, -1] = 1
     """-1 on a difference that holds reference minus science; `data` and `window` apply it."""
+    planes: tuple[FlagPlane | WeightPlane, ...] = ()
+    """Which pixels have no value though they hold a number; looked at window by window."""
     caches: dict[object, Any] = field(default_factory=dict, repr=False)
     """What others derived from this frame and want to keep for as long as it lives."""
 
@@ -87,4 +121,6 @@ class Frame:
         """Return a copy of some pixels as `window` does, but with sentinels and infinities left."""
         with np.errstate(over="ignore", invalid="ignore"):
             values = self.pixels[rows, columns].astype(np.float32)
+        for plane in self.planes:
+            values[plane.missing(rows, columns)] = np.nan
         return np.negative(values, out=values) if self.sign < 0 else values

@@ -1,8 +1,10 @@
 """Look at everything a collection needs, change nothing, and say the cure of what ails."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
+from typing import Any
 
 import httpx
 from packaging.requirements import Requirement
@@ -10,10 +12,16 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from astrid_training.database import check_database, open_database, query
-from astrid_training.errors import DatabaseUnavailableError, MissingObjectError
+from astrid_training.errors import (
+    DatabaseRightsError,
+    DatabaseUnavailableError,
+    MissingObjectError,
+)
 from astrid_training.migrate import migrations
+from astrid_training.optional_indexes import index_states
+from astrid_training.patience import BRIEF
 from astrid_training.settings import ENVIRONMENT, Settings
-from astrid_training.store import Credentials, Store, StoreUnavailableError
+from astrid_training.store import StoreUnavailableError, open_store
 from astrid_training.urls import mask_url
 from deployments.embedded.parts import POOL, authorization, is_far
 
@@ -21,6 +29,7 @@ __all__ = ["Check", "checks"]
 
 PROBE = "doctor/probe"
 TIMEOUT_S = 5.0
+ROLE_FILE = "sql/roles/astrid_training.sql"
 RESTART = "run the server with the client's version: `astrid-training down`, then `up`"
 
 
@@ -33,7 +42,24 @@ class Check:
     detail: str
     """What was found; no passwords."""
     cure: str = ""
-    """What to do, where it is not ok."""
+    """What to do, where it is not ok; what would be better, where it is."""
+
+    @property
+    def level(self) -> str:
+        """`ok`, `hint` (it works, and the cure would make it better) or `WRONG`."""
+        if not self.ok:
+            return "WRONG"
+        return "hint" if self.cure else "ok"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what machines read."""
+        return {
+            "name": self.name,
+            "ok": self.ok,
+            "level": self.level.lower(),
+            "detail": self.detail,
+            "cure": self.cure,
+        }
 
 
 def checks(settings: Settings) -> list[Check]:
@@ -43,6 +69,7 @@ def checks(settings: Settings) -> list[Check]:
         _packages(),
         *_database(settings),
         _store(settings),
+        *_source_bucket(settings),
         *_prefect(settings),
         _mlflow(settings),
     ]
@@ -89,7 +116,11 @@ def _database(settings: Settings) -> Iterator[Check]:
     with engine.connect() as connection:
         number = connection.dialect.server_version_info or ()
     yield _good("database", f"PostgreSQL {'.'.join(map(str, number))} answers")
-    yield _migrated(engine)
+    migrated = _migrated(engine)
+    yield migrated
+    if migrated.ok:
+        yield _rights(engine)
+        yield from _indexes(engine)
 
 
 def _migrated(engine: Engine) -> Check:
@@ -105,6 +136,8 @@ def _migrated(engine: Engine) -> Check:
             }
             numbers = {"known": [step.number for step in known]}
             newer = connection.execute(query("migration_unknown"), numbers).scalars().all()
+    except DatabaseRightsError as error:
+        return _bad("migrations", str(error), f"let the owner run {ROLE_FILE}")
     except (ProgrammingError, OperationalError) as error:
         cause = str(error.orig).strip().splitlines()[0]
         return _bad("migrations", f"none is recorded: {cause}", cure)
@@ -120,26 +153,52 @@ def _migrated(engine: Engine) -> Check:
     return _good("migrations", f"all {len(known)} applied")
 
 
+def _rights(engine: Engine) -> Check:
+    with engine.connect() as connection:
+        lacking = connection.execute(query("database_rights")).scalars().all()
+    role = f"the role {engine.url.username}"
+    if lacking:
+        cure = f"let the owner of AstrID's tables run {ROLE_FILE}"
+        return _bad("database rights", f"{role} lacks {', '.join(lacking)}", cure)
+    return _good("database rights", f"{role} reads AstrID's tables and writes ours")
+
+
+def _indexes(engine: Engine) -> Iterator[Check]:
+    with engine.connect() as connection:
+        states = index_states(connection)
+    for one in states:
+        name = f"optional index on {one.index.table} ({one.index.column})"
+        if one.state in {"absent", "broken"}:
+            yield Check(
+                name, ok=True, detail=f"{one.state}: {one.index.purpose.rstrip('.')}", cure=one.cure
+            )
+    serving = sum(one.state == "present" for one in states)
+    yield _good("optional indexes", f"{serving} of {len(states)} there")
+
+
 def _store(settings: Settings) -> Check:
-    endpoint = settings.store_endpoint_url
-    if settings.store_url.startswith("s3://") and endpoint:
-        silence = _why_silent(endpoint)  # told in seconds; the store itself retries for minutes
-        if silence:
-            return _bad("store", silence, _cure_of("store_endpoint_url"))
-    credentials = Credentials(
-        endpoint,
-        settings.store_access_key_id,
-        settings.store_secret_access_key,
-        settings.store_region,
-    )
     try:
-        store = Store(settings.store_url, credentials)
+        store = open_store(settings, BRIEF)
         store.put(PROBE, b"written by doctor")
         store.get(PROBE)
         store.delete(PROBE)
-    except (StoreUnavailableError, MissingObjectError, OSError) as error:
-        return _bad("store", str(error), _cure_of("store_url"))
+    except (StoreUnavailableError, MissingObjectError, OSError, ValueError) as error:
+        return _bad("store", str(error), "do what it says; the settings above are what was tried")
     return _good("store", f"{settings.store_url} takes, gives back and removes an object")
+
+
+def _source_bucket(settings: Settings) -> Iterator[Check]:
+    """Ask for an object that is not there: a bucket that may be read says just that."""
+    bucket = settings.source_bucket
+    if bucket is None:
+        return
+    try:
+        with suppress(MissingObjectError):
+            open_store(settings, BRIEF, f"s3://{bucket}").get(PROBE)
+    except (StoreUnavailableError, ValueError) as error:
+        yield _bad("source bucket", str(error), _cure_of("source_bucket"))
+    else:
+        yield _good("source bucket", f"{bucket} can be read")
 
 
 def _prefect(settings: Settings) -> Iterator[Check]:
@@ -194,13 +253,12 @@ def _get(url: str, headers: dict[str, str] | None = None) -> httpx.Response:
 
 
 def _why_silent(url: str, headers: dict[str, str] | None = None) -> str:
-    """Return why a GET does not succeed, or nothing; an S3 server's refusal counts as an answer."""
+    """Return why a GET does not succeed, or nothing."""
     try:
         reply = _get(url, headers)
     except httpx.HTTPError as error:
         return f"{mask_url(url)} does not answer: {error}"
-    is_refusal = reply.status_code >= 500 or (url.endswith("/health") and not reply.is_success)
-    return f"{mask_url(url)} answers {reply.status_code}" if is_refusal else ""
+    return "" if reply.is_success else f"{mask_url(url)} answers {reply.status_code}"
 
 
 def _good(name: str, detail: str) -> Check:

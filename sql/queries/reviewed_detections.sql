@@ -1,7 +1,7 @@
 -- Every detection that people decided on by :as_of, with its votes until then, and the other detections of the same observation
 -- nearby (another model run's view of the same thing). A status alone counts only where there is no event, not even a later one:
--- AstrID sets the status from the latest review, so a later event means that the status was not known yet. Uses ix_observations_survey_id / _observation_time and ix_detections_observation_id;
--- votes are joined by hash, so no index on validation_events is needed.
+-- AstrID sets the status from the latest review, so a later event means that the status was not known yet. Uses the indexes on observations (survey_id), (observation_time) and
+-- detections (observation_id) and, where it is there, the one on validation_events (detection_id).
 WITH exposure AS MATERIALIZED (
     SELECT o.id, o.observation_time, o.filter_band, o.seeing, o.pixel_scale, o.exposure_time,
            s.name AS survey
@@ -13,7 +13,11 @@ WITH exposure AS MATERIALIZED (
       AND (CAST(:bands AS text[]) IS NULL OR o.filter_band = ANY(CAST(:bands AS text[])))
 ),
 voted AS MATERIALIZED (
-    SELECT detection_id, bool_or(created_at <= :as_of) AS by_then FROM validation_events GROUP BY detection_id
+    SELECT v.detection_id, bool_or(v.created_at <= :as_of) AS by_then
+    FROM exposure e
+    JOIN detections d ON d.observation_id = e.id
+    JOIN validation_events v ON v.detection_id = d.id
+    GROUP BY v.detection_id
 ),
 reviewed AS MATERIALIZED (
     SELECT d.id, d.observation_id, d.dec,

@@ -1,8 +1,9 @@
 -- One row per idempotency key, by uq_training_runs_idempotency_key; each training of it that failed adds one to its number.
 -- A repeated call returns the row that is there, reopened if its start had failed. A dataset has few trainings: no index on it.
-INSERT INTO training_runs (dataset_id, training_params, status, idempotency_key)
+-- Where AstrID made the table, its id has no default.
+INSERT INTO training_runs (id, dataset_id, training_params, status, idempotency_key)
 SELECT
-    CAST(:dataset_id AS uuid), CAST(:training_params AS jsonb), 'running',
+    gen_random_uuid(), CAST(:dataset_id AS uuid), CAST(:training_params AS jsonb), 'running',
     CAST(:idempotency_key AS text) || CASE WHEN count(*) = 0 THEN '' ELSE '-' || (count(*) + 1) END
 FROM training_runs AS former
 WHERE former.dataset_id = CAST(:dataset_id AS uuid)

@@ -223,9 +223,18 @@ def test_a_newer_difference_run_without_an_image_hides_nothing(sky: Any, collect
     assert first.total_samples > 0
 
 
-@pytest.mark.parametrize("path", ["https://archive.example/x.fits", "../../x", "gs://b/k", "a//b"])
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("https://archive.example/x.fits", "host_not_allowed"),
+        ("https://me:planted@archive.example/x.fits", "unusable_path"),
+        ("../../x", "unusable_path"),
+        ("gs://b/k", "unusable_path"),
+        ("a//b", "unusable_path"),
+    ],
+)
 def test_a_path_that_leads_nowhere_costs_its_own_samples(
-    sky: Any, collect: Collect, path: str
+    sky: Any, collect: Collect, path: str, reason: str
 ) -> None:
     with sky.engine.begin() as connection:
         connection.execute(
@@ -238,7 +247,10 @@ def test_a_path_that_leads_nowhere_costs_its_own_samples(
 
     published = collect(source_policy="raw")
 
-    assert any(row.reason == "unusable_path" for row in published.funnel)
+    assert any(row.reason == reason for row in published.funnel)
+    with sky.engine.connect() as connection:
+        details = connection.execute(text("SELECT detail FROM training_rejects")).scalars().all()
+    assert "planted" not in str(details)
     assert published.total_samples > 0
 
 

@@ -17,10 +17,12 @@ from sqlalchemy import Connection, Engine, text
 from astrid_training import downloads
 from astrid_training.downloads import SourceCache, fetch_sources, quarantine
 from astrid_training.errors import FitsRefusedError, MissingObjectError
+from astrid_training.fits_guard import GUARD_VERSION
 from astrid_training.plan import TARGETS, _quarantined
 from astrid_training.records import Downloaded, RefusedFile, SourceFile
+from astrid_training.sources import Sources
 from astrid_training.stamps import ROLES
-from astrid_training.store import Credentials, ObjectChangedError, ObjectInfo, Sources, Store
+from astrid_training.store import Credentials, ObjectChangedError, ObjectInfo, Store
 
 
 def fits_bytes(value: int) -> bytes:
@@ -229,10 +231,10 @@ def test_another_guard_looks_again(
     with database.begin() as connection:
         quarantine(connection, refused)
         assert known(connection)
-        monkeypatch.setattr("astrid_training.plan.GUARD_VERSION", 2)
+        monkeypatch.setattr("astrid_training.plan.GUARD_VERSION", GUARD_VERSION + 1)
         assert not known(connection)
-        monkeypatch.setattr(downloads, "GUARD_VERSION", 2)
+        monkeypatch.setattr(downloads, "GUARD_VERSION", GUARD_VERSION + 1)
         quarantine(connection, refused)
         assert known(connection)
         rows = connection.execute(text("SELECT guard_version FROM training_quarantine")).scalars()
-        assert sorted(rows) == [1, 2]
+        assert sorted(rows) == [GUARD_VERSION, GUARD_VERSION + 1]

@@ -198,6 +198,52 @@ def test_compressed_images_are_checked_by_their_tiles(tmp_path: Path) -> None:
     assert refusal(path) == "bad_tiles"
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzipped"])
+def test_sums_of_a_sound_file_are_right_and_one_bit_makes_them_wrong(
+    tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / "a.fits"
+    noise = np.random.default_rng(3).normal(size=(701, 997)).astype(np.float32)
+    table = fits.BinTableHDU.from_columns([fits.Column("x", "E", array=noise[0])])
+    hdus = [fits.PrimaryHDU(noise), fits.CompImageHDU(noise.astype(np.int16)), table]
+    fits.HDUList(hdus).writeto(path, checksum=True)
+    content = path.read_bytes()
+    path.write_bytes(pack(content))
+    check_fits(path)
+
+    for at in (2000, 1_000_000, len(content) - 4000):
+        path.write_bytes(pack(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]))
+        assert refusal(path) in ("bad_checksum", "bad_header"), at
+
+
+@pytest.mark.parametrize("keyword", ["CHECKSUM", "DATASUM"])
+def test_blank_sums_promise_nothing(tmp_path: Path, keyword: str) -> None:
+    hdu = fits.PrimaryHDU(NAMED)
+    hdu.header[keyword] = ""
+
+    check_fits(write(tmp_path / "a.fits", hdu))
+
+
+def test_blank_pixels_among_large_integers_are_no_values(tmp_path: Path) -> None:
+    pixels = NAMED.astype(np.int64)
+    pixels[2, 3] = -(2**63)
+    path = tmp_path / "a.fits"
+    header_ = image_header(64, (7, 5), card("BLANK", -(2**63)))
+    path.write_bytes(header_ + pixels.astype(">i8").tobytes().ljust(2880, b"\0"))
+    check_fits(path)
+
+    assert np.argwhere(np.isnan(read_image(path)[0])).tolist() == [[2, 3]]
+
+
+def test_the_first_values_may_lie_deep_in_a_file(tmp_path: Path) -> None:
+    pixels = np.full((1200, 900), np.nan, np.float32)
+    pixels[-1, -1] = 1
+    path = write(tmp_path / "a.fits", fits.PrimaryHDU(pixels))
+    check_fits(path)
+
+    assert np.isfinite(read_image(path)[0]).sum() == 1
+
+
 def encode_big_endian(path: Path) -> None:
     write(path, fits.PrimaryHDU(NAMED))
 

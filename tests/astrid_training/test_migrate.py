@@ -1,15 +1,19 @@
 """Migrations run once each, on an empty database, on AstrID's, and on one with training rows."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 
 from astrid_training import migrate as module
-from astrid_training.errors import DatabaseUnavailableError
+from astrid_training.database import open_database
+from astrid_training.errors import DatabaseRightsError, DatabaseUnavailableError
 from astrid_training.migrate import MigrationError, migrate, migrations
+
+AstridDatabase = Callable[..., Engine]
 
 
 def test_a_second_migration_changes_nothing(database: Engine) -> None:
@@ -25,53 +29,191 @@ def test_a_changed_migration_is_refused(database: Engine, monkeypatch: pytest.Mo
         migrate(database)
 
 
-def test_training_tables_with_rows_are_extended_in_place(database: Engine) -> None:
-    with database.begin() as connection:
-        tables = "training_runs, training_samples, training_datasets"
-        connection.execute(text("DROP TABLE training_migrations"))
-        connection.execute(text("DROP FUNCTION training_log_label_event CASCADE"))
-        connection.execute(
-            text(
-                "DROP TABLE training_label_events, training_validation_batches, "
-                "training_quarantine, training_rejects, "
-                f"training_image_catalogue, training_split_members, training_split_ledger, {tables}"
-            )
-        )
-        connection.execute(text("CREATE TABLE alembic_version (version_num varchar(32))"))
-        connection.execute(text("INSERT INTO alembic_version VALUES ('abc')"))
-        connection.execute(
-            text(
-                "CREATE TABLE training_datasets (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), "
-                "name varchar(255) NOT NULL, description text, collection_params jsonb NOT NULL, "
-                "total_samples int NOT NULL, anomaly_ratio numeric(5,4) NOT NULL, "
-                "quality_score numeric(5,4) NOT NULL, created_at timestamptz NOT NULL DEFAULT now(),"
-                "created_by varchar(255) NOT NULL, status varchar(50) NOT NULL)"
-            )
-        )
-        for name in ("a", "a"):  # two active rows of one name are legal in AstrID
-            connection.execute(
-                text(
-                    "INSERT INTO training_datasets (name, collection_params, total_samples, "
-                    "anomaly_ratio, quality_score, created_by, status) "
-                    "VALUES (:name, '{}', 1, 0.5, 0.9, 'someone', 'active')"
-                ),
-                {"name": name},
-            )
+ASTRIDS = {"without the training tables": False, "with the training tables and rows": True}
+OURS_TOO = ("training_datasets", "training_samples", "training_runs")
+situations = pytest.mark.parametrize("training_tables", ASTRIDS.values(), ids=ASTRIDS.keys())
 
-    outcomes = dict(migrate(database))
-    migrate(database)
+DEFINITIONS = """
+SELECT 'table', relname, relfilenode::text FROM pg_class WHERE oid = :table
+UNION ALL
+SELECT 'column', attname, concat_ws(' ', format_type(atttypid, atttypmod), attnotnull, pg_get_expr(adbin, adrelid))
+FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+WHERE attrelid = :table AND attnum > 0 AND NOT attisdropped
+UNION ALL
+SELECT 'constraint', conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = :table
+UNION ALL
+SELECT 'index', indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = :table
+UNION ALL
+SELECT 'trigger', tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = :table AND NOT tgisinternal
+UNION ALL
+SELECT 'rights', relname, relowner::regrole || ' ' || coalesce(relacl::text, '') FROM pg_class WHERE oid = :table
+"""
 
+
+class Snapshot(NamedTuple):
+    """What a table is and holds."""
+
+    definitions: set[tuple[str, str, str]]
+    rows: list[str]
+
+
+def snapshots(engine: Engine, columns: dict[str, list[str]] | None = None) -> dict[str, Snapshot]:
+    """Return every table, or the named columns of the named tables, rows as PostgreSQL prints them."""
+    with engine.connect() as connection:
+        names = connection.execute(
+            text(
+                "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+            )
+        ).scalars()
+        wanted = columns or {name: columns_of(connection, name) for name in names}
+        found = {}
+        for name, own in wanted.items():
+            table = connection.execute(
+                text("SELECT to_regclass(:n)::oid"), {"n": name}
+            ).scalar_one()
+            definitions = connection.execute(text(DEFINITIONS), {"table": table}).all()
+            rows = connection.execute(
+                text(f"SELECT ROW({', '.join(own)})::text FROM {name} ORDER BY 1")
+            )
+            found[name] = Snapshot({(k, n, d) for k, n, d in definitions}, list(rows.scalars()))
+        return found
+
+
+def columns_of(connection: Connection, table: str) -> list[str]:
+    names = text(
+        "SELECT quote_ident(attname) FROM pg_attribute "
+        "WHERE attrelid = to_regclass(:n) AND attnum > 0 ORDER BY attnum"
+    )
+    return list(connection.execute(names, {"n": table}).scalars())
+
+
+@situations
+def test_astrids_tables_and_every_row_are_left_as_they_are(
+    astrid: AstridDatabase, *, training_tables: bool
+) -> None:
+    engine = astrid(training_tables=training_tables)
+    before = snapshots(engine)
+    with engine.connect() as connection:
+        own = {name: columns_of(connection, name) for name in before}
+
+    outcomes = dict(migrate(engine))
+    again = [outcome for _, outcome in migrate(engine)]
+    after = snapshots(engine, own)
+
+    assert {name for name, outcome in outcomes.items() if outcome == "not needed"} == {
+        "0001_astrid",
+        "0004_label_event_log",
+    }
+    assert set(again) == {"present"}
+    for name in before:
+        assert after[name].rows == before[name].rows, name
+        if name in OURS_TOO:
+            assert before[name].definitions <= after[name].definitions, name
+        else:
+            assert before[name].definitions == after[name].definitions, name
+    assert before["alembic_version"].rows == ["(682ada03d87e)"]
+    assert all(snapshot.rows for snapshot in before.values())
+
+
+@situations
+def test_migrators_that_start_at_once_beside_astrid_all_succeed(
+    astrid: AstridDatabase, *, training_tables: bool
+) -> None:
+    url = astrid(training_tables=training_tables).url
+    engines = [create_engine(url) for _ in range(4)]
+    start = Barrier(len(engines))
+
+    def run(engine: Engine) -> list[tuple[str, str]]:
+        start.wait(timeout=30)
+        return migrate(engine)
+
+    try:
+        with ThreadPoolExecutor(len(engines)) as pool:
+            outcomes = list(pool.map(run, engines))
+    finally:
+        for engine in engines:
+            engine.dispose()
+
+    each = zip(*([outcome for _, outcome in one] for one in outcomes), strict=True)
+    assert all(sorted(of_step)[1:] == ["present"] * 3 for of_step in each)
+
+
+def test_astrids_schema_is_the_one_of_the_urls_search_path(astrid: AstridDatabase) -> None:
+    url = astrid(training_tables=True, schema="observatory").url
+    engine = open_database(
+        url.update_query_dict({"options": "-c search_path=observatory"}).render_as_string(
+            hide_password=False
+        )
+    )
+
+    outcomes = dict(migrate(engine))
+
+    with engine.connect() as connection:
+        schemas = connection.execute(
+            text("SELECT DISTINCT schemaname FROM pg_tables WHERE tablename LIKE 'training%'")
+        ).scalars()
+        assert list(schemas) == ["observatory"]
+        assert connection.execute(text("SHOW timezone")).scalar() == "UTC"
+    engine.dispose()
     assert outcomes["0001_astrid"] == "not needed"
-    assert outcomes["0004_label_event_log"] == "not needed"
-    with database.connect() as connection:
-        rows = connection.execute(text("SELECT name, version_id FROM training_datasets")).all()
-        version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-        triggers = connection.execute(
-            text("SELECT count(*) FROM pg_trigger WHERE tgname = 'training_log_label_event'")
-        ).scalar()
-    assert [tuple(row) for row in rows] == [("a", None), ("a", None)]
-    assert version == "abc"
-    assert triggers == 0
+
+
+def test_a_migration_waits_for_no_writer_for_long(
+    astrid: AstridDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = astrid(training_tables=False)
+    monkeypatch.setattr(module, "LOCK_TIMEOUT", "100ms")
+
+    with engine.begin() as writer:
+        writer.execute(text("UPDATE observations SET airmass = 1.2"))
+        with pytest.raises(MigrationError, match=r"0002_training was not applied.*run .* again"):
+            migrate(engine)
+
+    assert dict(migrate(engine))["0002_training"] == "applied"
+
+
+def test_an_astrid_that_lacks_tables_is_named_with_its_cure(astrid: AstridDatabase) -> None:
+    engine = astrid(training_tables=False)
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE detections CASCADE"))
+
+    with pytest.raises(MigrationError, match='"detections" does not exist; bring them up to date'):
+        migrate(engine)
+
+
+def test_a_role_without_rights_is_told_who_can_help(astrid: AstridDatabase) -> None:
+    owner = astrid(training_tables=False)
+    with owner.begin() as connection:
+        connection.execute(text("DROP ROLE IF EXISTS guest"))
+        connection.execute(text("CREATE ROLE guest LOGIN PASSWORD 'welcome'"))
+    guest = open_database(
+        owner.url.set(username="guest", password="welcome").render_as_string(hide_password=False)
+    )
+
+    with pytest.raises(DatabaseRightsError, match="permission denied for schema public") as caught:
+        migrate(guest)
+
+    guest.dispose()
+    assert "role guest" in str(caught.value)
+    assert "sql/roles/astrid_training.sql" in str(caught.value)
+    assert "welcome" not in str(caught.value)
+
+
+def test_what_is_migrated_already_needs_no_right_to_make_tables(astrid: AstridDatabase) -> None:
+    owner = astrid(training_tables=False)
+    migrate(owner)
+    with owner.begin() as connection:
+        connection.execute(text("DROP ROLE IF EXISTS onlooker"))
+        connection.execute(text("CREATE ROLE onlooker LOGIN PASSWORD 'welcome'"))
+        connection.execute(text("GRANT SELECT ON training_migrations TO onlooker"))
+    onlooker = open_database(
+        owner.url.set(username="onlooker", password="welcome").render_as_string(hide_password=False)
+    )
+
+    assert {outcome for _, outcome in migrate(onlooker)} == {"present"}
+    onlooker.dispose()
+    with owner.begin() as connection:
+        connection.execute(text("DROP OWNED BY onlooker"))
 
 
 def test_an_unreachable_database_is_named_with_its_cure() -> None:

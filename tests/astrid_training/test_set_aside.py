@@ -246,7 +246,11 @@ def test_more_detections_move_no_old_sample(sky: Any, collect: Collect, share: f
 
 
 def test_the_same_sky_in_another_home_has_the_same_digests(
-    sky: Any, collect: Collect, databases: Any, tmp_path: Path
+    sky: Any,
+    collect: Collect,
+    collect_from: Callable[[Any], Collect],
+    databases: Any,
+    tmp_path: Path,
 ) -> None:
     sky.engine.dispose()
     engine: Engine = databases.make(str(sky.engine.url.database))
@@ -256,7 +260,7 @@ def test_the_same_sky_in_another_home_has_the_same_digests(
         now = connection.execute(text("SELECT now()")).scalar_one()
 
     here = collect(as_of=now)
-    there = collect.func(twin, as_of=now, batch_samples=16)  # type: ignore[attr-defined]  # partial
+    there = collect_from(twin)(as_of=now, batch_samples=16)
 
     assert here.digests["content"] == there.digests["content"]
     assert here.digests["split"] == there.digests["split"]

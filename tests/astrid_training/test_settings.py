@@ -280,3 +280,23 @@ def test_settings_import_neither_prefect_nor_mlflow() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "set()"
+
+
+def test_hosts_are_listed_with_commas_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert resolve(tmp_path).source_hosts == []
+
+    monkeypatch.setenv("ASTRID_SOURCE_HOSTS", " Archive.example.org, 10.0.0.5:8080,,[2001:DB8::1] ")
+
+    hosts = resolve(tmp_path).source_hosts
+    assert hosts == ["archive.example.org", "10.0.0.5:8080", "[2001:db8::1]"]
+
+
+@pytest.mark.parametrize(
+    "listed",
+    ["https://archive.example.org", "*.example.org", "a.org/data", "a.org b.org", "a..org"],
+)
+def test_what_is_no_host_is_refused_with_an_example(tmp_path: Path, listed: str) -> None:
+    with pytest.raises(InvalidSettingError, match=r"source_hosts .*such as archive\.example"):
+        resolve(tmp_path, source_hosts=listed)

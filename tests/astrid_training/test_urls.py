@@ -22,6 +22,10 @@ from astrid_training.urls import mask_url
             "postgresql://h/db?user=u&password=***&x=1",
         ),
         ("postgresql://h/db?sslpassword=hidden", "postgresql://h/db?sslpassword=***"),
+        (
+            "https://h/a.fits?X-Amz-Credential=hidden&X-Amz-Signature=hidden&x=1",
+            "https://h/a.fits?X-Amz-Credential=***&X-Amz-Signature=***&x=1",
+        ),
         ("https://hidden@h/mlflow", "https://***@h/mlflow"),
         ("http://u:hidden@h:5000", "http://u:***@h:5000"),
         ("postgresql://me@h/db?application_name=a@b", "postgresql://me@h/db?application_name=a@b"),

@@ -16,10 +16,12 @@ from prefect.blocks.core import Block
 from pydantic import SecretStr
 
 import blocks
-from astrid_training.store import Store
+from astrid_training.settings import resolve
+from astrid_training.store import Credentials, Store
+from astrid_training.web import HostNotAllowedError
 from blocks import AstridDatabase, AstridStore, TrackingServer, places
 from blocks.storage import aws_credentials
-from deployments.bootstrap import save_blocks
+from deployments.bootstrap import _blocks, save_blocks
 
 URL = "postgresql+psycopg://astrid:p4ssw0rd@db.example:5432/astrid"
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "blocks.md"
@@ -62,7 +64,7 @@ def test_a_folder_is_opened_without_credentials(tmp_path: Path) -> None:
     block.open().put("images/a.npy", b"pixels")
 
     assert (tmp_path / "images" / "a.npy").read_bytes() == b"pixels"
-    assert block.sources().get("raw/frame.fits") == b"SIMPLE"
+    assert block.sources().local_path("raw/frame.fits") == tmp_path / "raw" / "frame.fits"
 
 
 def test_a_bucket_is_opened_with_its_keys_and_bare_source_keys_lie_in_the_source_bucket(
@@ -74,6 +76,64 @@ def test_a_bucket_is_opened_with_its_keys_and_bare_source_keys_lie_in_the_source
     assert (keys.access_key_id, keys.secret_access_key) == ("KEY-ID", "s3cr3t")
     assert (keys.endpoint_url, keys.region) == ("https://r2.example", "auto")
     assert bucket.sources().locate("raw/a.fits")[0].url == "s3://surveys"
+
+
+def test_files_of_the_web_come_from_the_hosts_of_the_block_alone(bucket: AstridStore) -> None:
+    with pytest.raises(HostNotAllowedError):
+        bucket.sources().head("https://archive.example/a.fits")
+    allowed = bucket.model_copy(update={"source_hosts": ["no-such-host.invalid"]})
+
+    assert allowed.sources()._web._hosts == {"no-such-host.invalid"}
+
+
+def test_bootstrap_gives_the_blocks_what_the_settings_say(tmp_path: Path) -> None:
+    settings = resolve(
+        tmp_path,
+        database_url=URL,
+        store_url="r2://bucket/prefix",
+        store_endpoint_url="https://r2.example",
+        store_access_key_id="KEY-ID",
+        store_secret_access_key="s3cr3t",
+        source_bucket="surveys",
+        source_hosts="archive.example",
+        mlflow_tracking_uri="http://mlflow.example",
+    )
+
+    (store,) = [block for block in _blocks(settings) if isinstance(block, AstridStore)]
+
+    assert (store.url, store.source_bucket) == ("s3://bucket/prefix", "surveys")
+    assert store.source_hosts == ["archive.example"]
+    assert store._keys == Credentials("https://r2.example", "KEY-ID", "s3cr3t", "auto")
+
+
+def test_a_blocks_keys_open_the_store_and_the_source_bucket(s3_server: Any) -> None:
+    keys = s3_server.credentials
+    block = AstridStore(
+        url=s3_server.make_store().url,
+        credentials=aws_credentials(
+            keys.access_key_id,
+            keys.secret_access_key,
+            endpoint_url=keys.endpoint_url,
+            region=keys.region,
+        ),
+        source_bucket=s3_server.make_bucket(),
+    )
+
+    block.open().put("images/a.npy", b"pixels")
+    Store(f"s3://{block.source_bucket}", block._keys).put("raw/a.fits", b"SIMPLE")
+
+    assert block.open().get("images/a.npy") == b"pixels"
+    assert block.sources().head("raw/a.fits")
+
+
+def test_keys_that_are_lent_for_a_time_keep_their_token(bucket: AstridStore) -> None:
+    assert bucket.credentials
+    lent = bucket.credentials.model_copy(update={"aws_session_token": "t0ken"})
+
+    keys = bucket.model_copy(update={"credentials": lent})._keys
+
+    assert keys.session_token == "t0ken"
+    assert "t0ken" not in repr(keys)
 
 
 def test_store_block_shows_neither_key_nor_its_id(bucket: AstridStore) -> None:

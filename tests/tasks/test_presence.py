@@ -10,7 +10,8 @@ from astrid_training.downloads import SourceCache
 from astrid_training.packs import pack_key, put_array, put_table
 from astrid_training.plan import STAMPS
 from astrid_training.records import Downloaded, Reject, SourceFile, StampsRef
-from astrid_training.store import Sources, Store
+from astrid_training.sources import Sources
+from astrid_training.store import Store
 from blocks import places
 from tasks.download_fits import files_present
 from tasks.preprocess import stamps_present

@@ -7,7 +7,8 @@ from sqlalchemy import Engine, text
 
 from astrid_training.alerts.importing import SimulatedSurveyError, import_alerts
 from astrid_training.alerts.labels import LabelsError
-from astrid_training.store import Sources, Store
+from astrid_training.sources import Sources
+from astrid_training.store import Store
 
 FIRST = 2475433850015015000
 

@@ -187,7 +187,7 @@ def test_each_role_is_read_from_its_own_hdu(tmp_path: Path, profile: SurveyProfi
         for k, n in enumerate(("SCIENCE", "TEMPLATE", "DIFFERENCE"), 1)
     ]
     fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(path)
-    names = {"science": "SCIENCE", "reference": "TEMPLATE", "difference": 3}
+    names = {"science": ("SCIENCE",), "reference": ("TEMPLATE",), "difference": (3,)}
     triplet = profile.model_copy(update={"hdus": names})
 
     assert_array_equal(read_frame(path, triplet, "reference", "stamp").data, 2 * NAMED)
@@ -201,3 +201,18 @@ def test_a_plain_file_is_mapped_not_read(tmp_path: Path, profile: SurveyProfile)
     assert not frame.pixels.flags.owndata
     assert frame.pixels.dtype == np.dtype(">f4")
     assert frame.window(slice(1, 3), slice(2, 5)).dtype.isnative
+
+
+def test_planes_are_looked_at_window_by_window(tmp_path: Path) -> None:
+    flags = np.zeros(NAMED.shape, np.int16)
+    flags[10, 20] = 4
+    path = tmp_path / "mef.fits"
+    hdus = [fits.ImageHDU(NAMED, name="SCI"), fits.ImageHDU(flags, name="DQ")]
+    fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(path)
+
+    frame = read_frame(path, profile_for("hst"), "science")
+
+    assert not frame.pixels.flags.owndata
+    assert not frame.planes[0].values.flags.owndata
+    assert np.isnan(frame.unmasked(slice(10, 11), slice(19, 22))).tolist() == [[False, True, False]]
+    assert not np.isnan(frame.window(slice(0, 10), slice(0, 70))).any()
