@@ -243,12 +243,23 @@ def test_the_ledger_wins_over_the_hash() -> None:
 def test_a_bridge_between_two_splits_is_quarantined_and_moves_nothing_else() -> None:
     ends = [member("end0", "A", "train", 0, 0), member("end1", "B", "test", 0, 2 * STEP)]
 
-    (bridge,) = Seen([0], [STEP]).assign(ends)
-    old = Seen([0, 0], [0, 2 * STEP], keys=["end0", "end1"]).assign(ends)
+    one, bridge, other = Seen([0, 0, 0], [0, STEP, 2 * STEP], keys=["end0", "new", "end1"]).assign(
+        ends
+    )
 
     assert (bridge.split, bridge.reason) == (QUARANTINE, "bridge")
     assert bridge.detail == "would join groups of test and train"
-    assert [one.split for one in old] == ["train", "test"]
+    assert [(old.split, old.reason) for old in (one, other)] == [("train", None), ("test", None)]
+
+
+def test_a_sample_that_is_called_an_asteroid_later_keeps_its_split() -> None:
+    other = {"train": "test", "val": "train", "test": "train"}
+    (natural,) = Seen([10], [10], mover=[""]).assign()
+    kept = member("key0000", "G", other[natural.split], 10, 10)
+
+    (found,) = Seen([10], [10], mover=[""]).assign([kept])
+
+    assert (found.group_key, found.split) == ("G", other[natural.split])
 
 
 def test_a_new_epoch_of_a_known_object_keeps_its_split_beside_a_bridge() -> None:
