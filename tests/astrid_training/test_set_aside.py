@@ -284,3 +284,14 @@ def test_a_proof_of_another_division_is_not_believed(
 
     assert left_for(sky, published, "guard")
     assert record_of(sky, published).quality_report["leaks"]["groups"] > 0
+
+
+def test_a_proof_of_the_same_division_is_not_made_twice(
+    collect: Collect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unwanted(*inputs: Any) -> Any:
+        raise AssertionError("the gate looked again though nothing had changed")
+
+    monkeypatch.setattr("astrid_training.publish.check_leaks", unwanted)
+
+    assert collect().total_samples > 0
