@@ -51,9 +51,10 @@ def thumbnails(stamps: Stamps) -> Stamps:
         sigma[bare] = stamps[bare].std()
     limit = np.float32(CLIP_SIGMA) * np.maximum(sigma, np.finfo(np.float32).tiny)
     weights, counts = _blank(side)
+    inner = slice(max(side // 2 - BLANK_PX, 0), side // 2 + BLANK_PX + 1)  # nothing is blank beyond
     flat = stamps - middle[:, None, None]
     np.clip(flat, -limit[:, None, None], limit[:, None, None], out=flat)
-    flat *= weights
+    flat[:, inner, inner] *= weights[inner, inner]
     block = side // BLOCKS
     rows = flat.reshape(count, BLOCKS, block, side).sum(axis=2)
     means = rows.reshape(count, BLOCKS, BLOCKS, block).sum(axis=3).reshape(count, -1)
@@ -77,16 +78,23 @@ def _blank(side: int) -> tuple[Stamps, Stamps]:
 
 def alike(judged: Stamps, trained: Stamps, least: float) -> Iterator[tuple[int, int]]:
     """Yield (row of judged, row of trained) of thumbnails that correlate above `least`."""
-    products = np.empty((ROWS_AT_ONCE, COLUMNS_AT_ONCE), np.float32)
-    for top in range(0, len(judged), ROWS_AT_ONCE):
-        rows = judged[top : top + ROWS_AT_ONCE]
-        for left in range(0, len(trained), COLUMNS_AT_ONCE):
-            columns = trained[left : left + COLUMNS_AT_ONCE]
-            with threadpool_limits(1, "blas"):
-                product = np.matmul(rows, columns.T, out=products[: len(rows), : len(columns)])
-            for row in np.flatnonzero(product.max(axis=1) > least).tolist():
-                for column in np.flatnonzero(product[row] > least).tolist():
+    told = judged.any(axis=0)  # blocks that are all target tell nothing
+    judged, trained = judged[:, told], trained[:, told]
+    buffer = np.empty((ROWS_AT_ONCE, COLUMNS_AT_ONCE), np.float32)
+    with threadpool_limits(1, "blas"):
+        for top in range(0, len(judged), ROWS_AT_ONCE):
+            rows = judged[top : top + ROWS_AT_ONCE]
+            for left in range(0, len(trained), COLUMNS_AT_ONCE):
+                columns = trained[left : left + COLUMNS_AT_ONCE]
+                product = np.matmul(rows, columns.T, out=buffer[: len(rows), : len(columns)])
+                for row, column in _above(product, least):
                     yield top + row, left + column
+
+
+def _above(product: Stamps, least: float) -> Iterator[tuple[int, int]]:
+    for row in np.flatnonzero(product.max(axis=1) > least).tolist():
+        for column in np.flatnonzero(product[row] > least).tolist():
+            yield row, column
 
 
 def same_pixels(

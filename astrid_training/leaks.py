@@ -263,7 +263,8 @@ class _Reader:
         digest = self._pack[index]
         pack = self._open.get(digest)
         if pack is None:
-            pack = self._open[digest] = self._packs.open("images", digest)
+            # as a plain array: a memory map costs more to index than the pixels to read
+            pack = self._open[digest] = np.asarray(self._packs.open("images", digest))
         inner = slice(self._spec.margin, self._spec.margin + self._spec.stamp_size)
         stamp: Stamps = pack[self._row[index], self._spec.channels.index(channel), inner, inner]
         return stamp
