@@ -1,6 +1,5 @@
 """From the batches' tables to one table of samples, with every subject accounted for."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from astrid_training.records import (
     Selection,
     count_rejects,
 )
+from astrid_training.selection import read_notes
 from astrid_training.store import Store
 
 __all__ = ["Assembled", "assemble", "class_counts", "funnel_of", "split_counts"]
@@ -38,7 +38,7 @@ class Assembled:
     detections: dict[str, str]
     """sample_key -> detection_id, for kept and dropped alike."""
     notes: dict[str, Any]
-    """What happened to reviews on the way to labels, see `label_notes`."""
+    """What happened to reviews on the way to labels, see `selection.read_notes`."""
 
 
 def assemble(
@@ -58,26 +58,11 @@ def assemble(
     rejects += plan.rejects + [reject for batch in built for reject in batch.rejects]
     samples = _join(table.filter(pc.is_null(table["reason"])), store, built)
     keys = table["sample_key"].to_pylist()
-    funnel = funnel_of(keys, samples["sample_key"].to_pylist(), rejects)
+    left = samples["sample_key"].to_pylist()
+    funnel = funnel_of("fetch_validated_detections", keys, left, rejects)
     detections = dict(zip(keys, table["detection_id"].to_pylist(), strict=True))
     rejects.sort(key=lambda reject: reject.sample_key)
-    return Assembled(samples, rejects, funnel, detections, label_notes(table))
-
-
-def label_notes(selection: pa.Table) -> dict[str, Any]:
-    """Return how many votes counted or not and why, and which words nobody knows, with counts.
-
-    Args:
-        selection: rows of `selection.SELECTION`, kept and dropped.
-    """
-    votes = [vote for votes in selection["votes"].to_pylist() for vote in json.loads(votes)]
-    words = Counter(vote["label"] for vote in votes if vote["state"] == "unmapped_label")
-    return {
-        "votes": dict(sorted(Counter(vote["state"] for vote in votes).items())),
-        "label_sources": dict(sorted(Counter(selection["label_source"].to_pylist()).items())),
-        "unmapped_words": dict(sorted(words.items())),
-        "mutated_after_as_of": pc.sum(selection["mutated_after_as_of"]).as_py() or 0,
-    }
+    return Assembled(samples, rejects, funnel, detections, read_notes(table))
 
 
 def _join(kept: pa.Table, store: Store, built: Sequence[BuiltBatch]) -> pa.Table:
@@ -94,16 +79,16 @@ def _join(kept: pa.Table, store: Store, built: Sequence[BuiltBatch]) -> pa.Table
 
 
 def funnel_of(
-    selected: Sequence[str], kept: Sequence[str], rejects: Sequence[Reject]
+    step: str, selected: Sequence[str], kept: Sequence[str], rejects: Sequence[Reject]
 ) -> list[FunnelRow]:
-    """Return the funnel: selected, the drops by step and reason, kept.
+    """Return the funnel: selected at `step`, the drops by step and reason, kept.
 
     Raises:
         FunnelError: if a subject is lost or counted twice.
     """
     check_funnel(selected, kept, rejects)
     return [
-        FunnelRow("fetch_validated_detections", "selected", len(selected)),
+        FunnelRow(step, "selected", len(selected)),
         *count_rejects(rejects),
         FunnelRow("persist_dataset", "kept", len(kept)),
     ]

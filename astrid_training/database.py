@@ -1,10 +1,14 @@
 """PostgreSQL through SQLAlchemy Core: one engine a URL, SQL in files."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
+import psycopg
+import pyarrow as pa
+import pyarrow.csv as pcsv
 from psycopg.errors import InsufficientPrivilege, UndefinedColumn, UndefinedTable
 from sqlalchemy import (
     Connection,
@@ -16,12 +20,12 @@ from sqlalchemy import (
     make_url,
     text,
 )
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from astrid_training.errors import DatabaseRightsError, DatabaseUnavailableError
 from astrid_training.urls import mask_url
 
-__all__ = ["check_database", "open_database", "query", "reading"]
+__all__ = ["check_database", "fetch_table", "open_database", "query", "reading"]
 
 CONNECT_TIMEOUT_S = 10
 STATEMENT_TIMEOUT_MS = 300_000  # a statement that takes longer is lost, not slow
@@ -60,20 +64,66 @@ def _explain_refusal(context: ExceptionContext) -> None:
         DatabaseRightsError: if the server refused for lack of rights.
     """
     error = context.original_exception
-    if context.engine is None or not isinstance(error, InsufficientPrivilege):
-        return
+    if context.engine is not None and isinstance(error, InsufficientPrivilege):
+        raise _refusal(context.engine, error) from error
+
+
+def _refusal(engine: Engine, error: InsufficientPrivilege) -> DatabaseRightsError:
     cause = str(error).strip().splitlines()[0]
-    raise DatabaseRightsError(
-        f"the role {context.engine.url.username} may not do this in the database at "
-        f"{_shown(context.engine)}: {cause}; let the owner of AstrID's tables do it; "
+    return DatabaseRightsError(
+        f"the role {engine.url.username} may not do this in the database at "
+        f"{_shown(engine)}: {cause}; let the owner of AstrID's tables do it; "
         "sql/roles/astrid_training.sql gives a role what collecting needs"
-    ) from error
+    )
 
 
 @cache
 def query(name: str) -> TextClause:
     """Return the statement in `sql/queries/<name>.sql`, its parameters named `:like_this`."""
     return text(files("sql").joinpath("queries", f"{name}.sql").read_text(encoding="utf-8"))
+
+
+def fetch_table(
+    connection: Connection, name: str, values: Mapping[str, Any], schema: pa.Schema
+) -> pa.Table:
+    """Return what the statement `name` copies out as CSV with a header, in the columns of `schema`.
+
+    Ten times as fast as row objects, which is what makes it worth having beside `execute`.
+
+    Args:
+        connection: whose transaction the statement is part of.
+        name: of a file in `sql/queries` of the form COPY (...) TO STDOUT (FORMAT csv, HEADER).
+        values: its parameters.
+        schema: names and types of the columns that are wanted.
+
+    Raises:
+        DatabaseRightsError: if the role may not read a table.
+    """
+    statement = str(query(name).compile(dialect=connection.dialect))
+    try:
+        with (
+            closing(connection.connection.cursor()) as cursor,
+            cursor.copy(statement, dict(values)) as copy,
+        ):
+            data = b"".join(copy)
+    except InsufficientPrivilege as error:
+        raise _refusal(connection.engine, error) from error
+    except psycopg.Error as error:  # as `execute` would raise it
+        raise DBAPIError.instance(statement, None, error, psycopg.Error) from error
+    return pcsv.read_csv(
+        pa.BufferReader(data),
+        read_options=pcsv.ReadOptions(use_threads=False),
+        parse_options=pcsv.ParseOptions(newlines_in_values=True),
+        convert_options=pcsv.ConvertOptions(
+            column_types=schema,
+            include_columns=schema.names,
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,  # an empty text is no NULL
+            null_values=[""],
+            true_values=["t"],
+            false_values=["f"],
+        ),
+    )
 
 
 def check_database(engine: Engine) -> None:

@@ -1,69 +1,89 @@
 """Which image of an exposure plays which role for a detection: a frame, or a stamp of its own."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from sqlalchemy import Row
+from astrid_training.params import CHANNELS, SourcePolicy
+from astrid_training.problems import Problems
 
-from astrid_training.params import CHANNELS, Channel, SourcePolicy
-from astrid_training.surveys.frames import Kind
+__all__ = ["IMAGES", "SOURCES", "choose_images", "image_problems"]
 
-__all__ = ["Images", "choose_images"]
+SOURCES = pa.schema(
+    [
+        (name, pa.string())
+        for name in (
+            "observation_id",
+            "science_raw",
+            "science_processed",
+            "difference_path",
+            "reference_raw",
+            "reference_processed",
+        )
+    ]
+)
+"""What the query exposure_sources tells."""
 
-
-@dataclass(frozen=True, slots=True)
-class Images:
-    """The path of each role's image, and what kind of image it is; both None where there is none."""
-
-    paths: Mapping[Channel, str | None]
-    kinds: Mapping[Channel, Kind | None]
-    policy: SourcePolicy
-
-    @property
-    def problem(self) -> tuple[str | None, str]:
-        """The reason and the detail why these images make no sample; (None, "") if they do."""
-        if not self.paths["science"]:
-            if self.policy == "processed":
-                return "no_processed", "no completed preprocess run with an image"
-            return "no_science", "the observation names no file of its own"
-        if not self.paths["difference"]:
-            return "no_difference", "no completed difference run with an image"
-        return None, ""
-
-    def columns(self) -> dict[str, str | None]:
-        """Return `<role>_path` and `<role>_kind` of every role."""
-        return {
-            f"{role}_{what}": values[role] if self.paths[role] else None
-            for role in CHANNELS
-            for what, values in (("path", self.paths), ("kind", self.kinds))
-        }
+IMAGES = pa.schema(
+    [(f"{role}_{what}", pa.string()) for role in CHANNELS for what in ("path", "kind")]
+)
+"""The path of each role's image and its kind, raw, processed or stamp; null where there is none."""
 
 
-def choose_images(exposure: Row[Any], detection: Row[Any], policy: SourcePolicy) -> Images:
-    """Return the images that a detection is cut from.
+def choose_images(sources: pa.Table, stamp_path: pa.Array, policy: SourcePolicy) -> pa.Table:
+    """Return the images that detections are cut from, rows of `IMAGES`.
 
     A detection that brings a stamp file, as an imported alert does, is cut from that alone.
 
     Args:
-        exposure: a row of the query exposure_sources.
-        detection: a row of the query reviewed_detections.
+        sources: (n,) rows of `SOURCES`, of each detection's observation.
+        stamp_path: (n,) of each detection, null where it has none.
         policy: whether processed images are taken before raw ones, alone, or not at all.
     """
-    if detection.stamp_path:
-        return Images(
-            dict.fromkeys(CHANNELS, detection.stamp_path), dict.fromkeys(CHANNELS, "stamp"), policy
-        )
-    science, science_kind = _frame(exposure.science_processed, exposure.science_raw, policy)
-    reference, reference_kind = _frame(exposure.reference_processed, exposure.reference_raw, policy)
-    return Images(
-        {"science": science, "reference": reference, "difference": exposure.difference_path},
-        {"science": science_kind, "reference": reference_kind, "difference": "raw"},
-        policy,
-    )
+    columns = {}
+    for role in CHANNELS:
+        if role == "difference":
+            path, kind = sources["difference_path"], pa.scalar("raw")
+        else:
+            path, kind = _frame(sources[f"{role}_processed"], sources[f"{role}_raw"], policy)
+        path, kind = _first(stamp_path, pa.scalar("stamp"), path, kind)
+        columns[f"{role}_path"] = path
+        columns[f"{role}_kind"] = pc.if_else(pc.is_valid(path), kind, pa.scalar(None, pa.string()))
+    return pa.table(columns, schema=IMAGES)
 
 
-def _frame(processed: str | None, raw: str | None, policy: SourcePolicy) -> tuple[str | None, Kind]:
-    if policy == "raw" or (policy == "prefer_processed" and not processed):
-        return raw, "raw"
-    return processed, "processed"
+def _frame(
+    processed: pa.ChunkedArray, raw: pa.ChunkedArray, policy: SourcePolicy
+) -> tuple[pa.Array, pa.Array]:
+    if policy == "raw":
+        return raw, pa.scalar("raw")
+    if policy == "processed":
+        return processed, pa.scalar("processed")
+    return _first(processed, pa.scalar("processed"), raw, pa.scalar("raw"))
+
+
+def _first(
+    path: pa.Array, kind: pa.Scalar, other: pa.Array, other_kind: pa.Scalar
+) -> tuple[pa.Array, pa.Array]:
+    """Return path and kind, the other's where there is no path."""
+    return pc.coalesce(path, other), pc.if_else(pc.is_valid(path), kind, other_kind)
+
+
+def image_problems(images: pa.Table, policy: SourcePolicy) -> Problems:
+    """Return which detections become no sample for want of an image."""
+    no_science = _missing(images["science_path"])
+    only_processed = no_science & (policy == "processed")
+    return {
+        "no_processed": (only_processed, "no completed preprocess run with an image"),
+        "no_science": (no_science, "the observation names no file of its own"),
+        "no_difference": (
+            _missing(images["difference_path"]),
+            "no completed difference run with an image",
+        ),
+    }
+
+
+def _missing(paths: pa.ChunkedArray) -> NDArray[np.bool_]:
+    missing: NDArray[np.bool_] = pc.is_null(paths).to_numpy()
+    return missing

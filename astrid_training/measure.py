@@ -14,6 +14,7 @@ from astrid_training.digests import digest_bytes
 from astrid_training.params import PreprocessSpec
 from astrid_training.positions import LEAST_SNR, Aperture, Position, aperture
 from astrid_training.processor import ExposureFrames
+from astrid_training.registration import measure_registration
 from astrid_training.stamps import ROLES, Flag, Stamps, central, has
 from astrid_training.surveys.frames import Frame
 from astrid_training.surveys.profiles import SurveyProfile
@@ -54,11 +55,13 @@ MEASUREMENTS = pa.schema(
         ("difference_noise_ratio", _NUMBER),
         ("difference_correlation", _NUMBER),
         ("registration_px", _NUMBER),
+        ("registration_stars", _WHOLE),
         ("cr_status", _TEXT),
         ("cr_frac", _NUMBER),
         ("cr_at_centre", _TRUTH),
         ("snr", _NUMBER),
         ("elongation", _NUMBER),
+        ("dipole_score", _NUMBER),
         ("image_digest", _TEXT),
         ("flag_digest", _TEXT),
     ]
@@ -68,6 +71,8 @@ MEASUREMENTS = pa.schema(
 CENTRE_HALF_PX = 2  # the central 5 x 5
 MOMENT_FWHM = 2.0
 PIXEL_VARIANCE = 1 / 12  # of a pixel's own width, px^2: a hot pixel is round, not undefined
+LOBE_SIGMA = 3.0  # pixels that belong to a lobe of a dipole
+LEAST_LOBES_SIGMA = 10.0  # of their sum: three pixels, or one that is very bright
 STEP_SIGMA = 3 * math.sqrt(2)  # a step holds the noise of two pixels
 LEAST_STEPS = 100
 NOISE_AREA = 2.266  # of a Gaussian PSF, in FWHM^2: 4 pi (1 / 2.3548)^2
@@ -130,6 +135,7 @@ def measure_stamps(
         **_of_flags(seen, stamps, frames, spec),
         **_of_noise(stamps, frames, shared),
         "difference_correlation": _known(_noise_correlation(stamps, spec)),
+        **_of_registration(positions, stamps, frames, shared["fwhm_px"]),
         "image_digest": [digest_bytes(image.tobytes()) for image in stamps.pixels],
         "flag_digest": [digest_bytes(plane.tobytes()) for plane in stamps.flags],
     }
@@ -160,7 +166,6 @@ def _of_exposure(frames: ExposureFrames, context: ExposureContext) -> dict[str, 
         "units": primary.units,
         "source_kind": frames.science.kind if alike else ",".join(map("=".join, kinds.items())),
         "is_constant": False,
-        "registration_px": None,
     }
 
 
@@ -260,6 +265,16 @@ def _noise_correlation(stamps: Stamps, spec: PreprocessSpec) -> NDArray[np.float
     return correlation
 
 
+def _of_registration(
+    positions: Sequence[Position], stamps: Stamps, frames: ExposureFrames, fwhm_px: float
+) -> dict[str, list[Any]]:
+    x = np.array([p.x for p in positions], np.float64) - stamps.left
+    y = np.array([p.y for p in positions], np.float64) - stamps.bottom
+    found = measure_registration(stamps, frames, x, y, fwhm_px)
+    known = found.stars.tolist() if frames.reference is not None else [None] * len(stamps.raw)
+    return {"registration_px": _known(found.residual_px), "registration_stars": known}
+
+
 def _to_units_of(target: Frame, frame: Frame | None) -> float | None:
     """Return what a value of `frame` is multiplied by to be in `target`'s units."""
     if frame is target:
@@ -276,7 +291,7 @@ def _of_target(position: Position, stamps: Stamps, index: int, fwhm_px: float) -
     difference, noise = stamps.raw[index, channel], float(stamps.scales[index, channel])
     disk = aperture(difference, x, y, fwhm_px, noise)
     sure = disk is not None and disk.snr >= LEAST_SNR
-    wide = aperture(difference, x, y, MOMENT_FWHM * fwhm_px, noise) if sure else None
+    wide = aperture(difference, x, y, MOMENT_FWHM * fwhm_px, noise)
     return {
         "x": float(x),
         "y": float(y),
@@ -285,7 +300,8 @@ def _of_target(position: Position, stamps: Stamps, index: int, fwhm_px: float) -
         "position_flags": ",".join(position.flags),
         "centroid_shift_px": position.shift_px,
         "snr": disk.snr if disk is not None else None,
-        "elongation": _elongation(wide, noise) if wide is not None else None,
+        "elongation": _elongation(wide, noise) if sure and wide is not None else None,
+        "dipole_score": _dipole_score(wide.values / noise) if wide is not None else None,
     }
 
 
@@ -300,6 +316,18 @@ def _elongation(disk: Aperture, noise: float) -> float | None:
     xx, yy = xx + PIXEL_VARIANCE, yy + PIXEL_VARIANCE
     mean, apart = (xx + yy) / 2, math.hypot((xx - yy) / 2, xy)
     return math.sqrt((mean + apart) / (mean - apart))
+
+
+def _dipole_score(sigmas: NDArray[np.float64]) -> float | None:
+    """Return how evenly the light is divided into brighter and fainter, 0 one-sided to 1 even.
+
+    None where too little stands out to tell.
+    """
+    sure = sigmas[np.abs(sigmas) >= LOBE_SIGMA]
+    gained, lost = (abs(float(sure[side].sum())) for side in (sure > 0, sure < 0))
+    if gained + lost < LEAST_LOBES_SIGMA:
+        return None
+    return min(gained, lost) / max(gained, lost)
 
 
 def _known(values: NDArray[np.float64]) -> list[float | None]:

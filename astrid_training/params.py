@@ -7,7 +7,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 __all__ = [
     "CHANNELS",
+    "OVERRIDES",
     "Channel",
+    "Cone",
     "MaskRule",
     "PreprocessSpec",
     "SourcePolicy",
@@ -19,6 +21,19 @@ Channel = Literal["science", "reference", "difference"]
 SourcePolicy = Literal["prefer_processed", "processed", "raw"]
 CHANNELS: tuple[Channel, ...] = ("science", "reference", "difference")
 """The order in which a pack stores them."""
+
+
+OVERRIDES = (
+    "allow_sparse_splits",
+    "allow_one_class",
+    "allow_doubtful_labels",
+    "allow_low_coverage",
+    "allow_poor_images",
+    "allow_science_masks",
+    "allow_disagreement",
+    "allow_mixed_sources",
+)
+"""Parameters that let a dataset through a gate whose condition it does not meet."""
 
 
 class _Frozen(BaseModel):
@@ -95,6 +110,23 @@ def _aware(moment: datetime) -> datetime:
 
 
 UtcDatetime = Annotated[datetime, AfterValidator(_aware)]
+
+
+class Cone(_Frozen):
+    """A circle on the sky."""
+
+    model_config = ConfigDict(title="Cone")
+
+    ra_deg: float = Field(ge=0, lt=360, description="Right ascension of the centre, degrees.")
+    dec_deg: float = Field(ge=-90, le=90, description="Declination of the centre, degrees.")
+    radius_deg: float = Field(gt=0, le=180, description="Radius, degrees.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _three_numbers(cls, value: object) -> object:
+        if isinstance(value, list | tuple) and len(value) == 3:
+            return dict(zip(("ra_deg", "dec_deg", "radius_deg"), value, strict=True))
+        return value
 
 
 class SplitPolicy(_Frozen):
@@ -199,6 +231,28 @@ class TrainingDataCollectionParams(_Frozen):
     bands: list[str] | None = Field(
         None, min_length=1, description="Filter bands; none given: all."
     )
+    cone: Cone | None = Field(
+        None,
+        description="Circle on the sky that subjects lie in, also as [ra, dec, radius]; none given: "
+        "the whole sky.",
+    )
+    max_seeing_arcsec: float | None = Field(
+        None,
+        gt=0,
+        description="Largest seeing of an observation, arcseconds; one without a seeing leaves too. "
+        "None given: any.",
+    )
+    max_airmass: float | None = Field(
+        None,
+        ge=1,
+        description="Largest airmass of an observation; one without an airmass leaves too. "
+        "None given: any.",
+    )
+    include_proprietary: bool = Field(
+        default=False,
+        description="Take detections whose program_id is not 1, or whose proprietary_until lies "
+        "after as_of; else only public ones.",
+    )
     anomaly_types: list[str] | None = Field(
         None,
         min_length=1,
@@ -210,6 +264,13 @@ class TrainingDataCollectionParams(_Frozen):
         ge=0.5,
         le=1,
         description="Least confidence of the human label, never the model's score.",
+    )
+    min_model_score: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Least score of the model; it makes the samples those that the model likes, "
+        "which is noted on the dataset. None given: any.",
     )
     quality_score_threshold: float = Field(
         0.8, ge=0, le=1, description="Least quality score of the whole dataset."
@@ -225,6 +286,11 @@ class TrainingDataCollectionParams(_Frozen):
     )
     strict_as_of: bool = Field(
         default=False, description="Drop subjects whose rows changed after as_of; else count them."
+    )
+    re_review: Literal["doubtful", "random"] = Field(
+        "doubtful",
+        description="How subjects came to a second review: as doubtful cases, so that one review is "
+        "worth its stated confidence; or at random, so that skills learned there hold for all.",
     )
     source_policy: SourcePolicy = Field(
         "prefer_processed",
@@ -246,12 +312,45 @@ class TrainingDataCollectionParams(_Frozen):
         default=False,
         description="Accept a dataset with fewer than 10 real or fewer than 10 rejected detections.",
     )
+    allow_sparse_splits: bool = Field(
+        default=False,
+        description="Accept a dataset with an empty split, or with a split that lacks a class of 30 "
+        "sky groups or more.",
+    )
+    allow_doubtful_labels: bool = Field(
+        default=False, description="Accept labels whose mean confidence is below 0.7."
+    )
+    allow_low_coverage: bool = Field(
+        default=False,
+        description="Accept that more than half of the subjects are lost for their files or pixels.",
+    )
+    allow_poor_images: bool = Field(default=False, description="Accept an image quality below 0.5.")
+    allow_science_masks: bool = Field(
+        default=False,
+        description="Accept that more than a fifth of the samples have no difference image, so that "
+        "their masks are drawn on the science image.",
+    )
+    allow_disagreement: bool = Field(
+        default=False,
+        description="Accept reviewers who agree hardly more than by chance: Krippendorff's alpha "
+        "below 0.2 over 20 or more subjects with several reviewers.",
+    )
+    allow_mixed_sources: bool = Field(
+        default=False,
+        description="Accept raw, processed and stamp images side by side although their shares "
+        "differ by more than 10 points between real and rejected detections.",
+    )
     trigger_training: bool = Field(
         default=True, description="Train on the dataset when it is published."
     )
     training_steps: int = Field(
         200, ge=1, le=1_000_000, description="Optimiser steps of the triggered training."
     )
+
+    @property
+    def overrides(self) -> frozenset[str]:
+        """Names of the gates' overrides that are set."""
+        return frozenset(name for name in OVERRIDES if getattr(self, name))
 
     @model_validator(mode="after")
     def _dates_in_order(self) -> Self:

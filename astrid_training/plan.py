@@ -25,7 +25,7 @@ __all__ = ["LABELS", "STAMPS", "TARGETS", "exposures_of", "plan_batches"]
 BATCH_BYTES = 1_000_000_000  # what one unit of work may fetch
 LOOKUPS_AT_ONCE = 8  # the object store's client saturates here
 
-READING_VERSION = 2
+READING_VERSION = 3
 """Raised by hand when files are read, positions found or stamps measured in another way; what
 changes pixels under one spec is in `processor.ALGORITHMS`."""
 

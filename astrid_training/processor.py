@@ -31,6 +31,7 @@ __all__ = [
     "ExposureFrames",
     "check_parity",
     "fingerprint",
+    "same_grid",
 ]
 
 ALGORITHMS: Mapping[str, int] = {
@@ -89,7 +90,7 @@ class ExposureFrames:
         Without a WCS, images of one shape are taken to share their grid; others are not placed.
         """
         frame, primary = self.role(name), self.primary
-        if frame is None or frame is primary or _same_grid(frame, primary):
+        if frame is None or frame is primary or same_grid(frame, primary):
             return x, y
         if frame.wcs is None or primary.wcs is None:
             nowhere = centre_pixel(np.full(len(x), np.nan))
@@ -325,7 +326,7 @@ def _beyond_edges(
     return beyond
 
 
-def _same_grid(frame: Frame, other: Frame) -> bool:
+def same_grid(frame: Frame, other: Frame) -> bool:
     """Tell whether two frames have the same pixel for each place on the sky."""
     a, b = frame.wcs, other.wcs
     if a is None or b is None:

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Engine
 from astrid_training.assemble import Assembled, class_counts, funnel_of, split_counts
 from astrid_training.claims import settle_batches
 from astrid_training.database import query
-from astrid_training.errors import GateFailedError
+from astrid_training.digests import digest_value
+from astrid_training.errors import DatasetRevokedError, GateFailedError
 from astrid_training.identity import dataset_digests, query_digest, version_id
 from astrid_training.leaks import check_leaks, divide
 from astrid_training.ledger import extend_ledger, ledger_head
@@ -44,15 +45,21 @@ class Collected:
     flow_run_id: str
     batch_ids: list[str]
     """Validation batches that this collection was started for."""
+    derived_from: UUID | None = None
+    """The dataset that the samples were chosen from; None where they were collected."""
 
 
 class CollectionGateError(GateFailedError):
     """A gate failed; carries what the report of the refusal needs."""
 
-    def __init__(self, report: DataQualityReport, funnel: list[FunnelRow]) -> None:
+    def __init__(
+        self, report: DataQualityReport, funnel: list[FunnelRow], notes: Mapping[str, Any]
+    ) -> None:
         super().__init__([gate.detail for gate in report.gates if not gate.passed])
         self.report = report
         self.funnel = funnel
+        self.notes = notes
+        """What became of the reviews."""
 
 
 def publish(
@@ -60,8 +67,8 @@ def publish(
     store: Store,
     packs: PackCache,
     assembled: Assembled,
-    leaks: Leaks,
     run: Collected,
+    leaks: Leaks | None = None,
 ) -> PublishedDataset:
     """Verify, divide, judge and store a dataset, or return the active one if it is the same.
 
@@ -74,23 +81,24 @@ def publish(
         store: gets the table of samples.
         packs: where the samples' pixels lie.
         assembled: all that was built, and all that left.
-        leaks: what the leak gate found of the samples.
         run: who collected, how.
+        leaks: what the leak gate found of the samples; None: it looks now.
 
     Raises:
         CollectionGateError: if a gate fails; nothing is written then.
         LeaksFoundError: if something is in two splits all the same; nothing is written then.
+        DatasetRevokedError: if a dataset of this name and content was revoked.
         StoreCorruptError: if a pack is damaged.
         MissingObjectError: if a pack has gone.
     """
     with engine.connect() as connection:
-        draft = _draft(connection, packs, assembled, leaks, run)
+        draft = _draft(connection, packs, assembled, run, leaks)
     if draft.same is None:  # an active dataset was verified when it was published
         _verify(packs, draft.samples)
     with engine.begin() as connection:
         connection.execute(query("publish_lock"))
         # others may have published meanwhile
-        draft = _draft(connection, packs, assembled, leaks, run)
+        draft = _draft(connection, packs, assembled, run, draft.leaks)
         dataset_id = draft.same or uuid4()
         if draft.same is None:
             _insert_dataset(connection, store, assembled, draft, run, dataset_id)
@@ -128,33 +136,42 @@ class _Draft:
     """All that left; those in quarantine among them."""
     funnel: list[FunnelRow]
     report: DataQualityReport
-    proof: dict[str, Any]
+    leaks: Leaks
     digests: dict[str, str]
     same: UUID | None
     """The active dataset that holds exactly this."""
 
 
 def _draft(
-    connection: Connection, packs: PackCache, assembled: Assembled, leaks: Leaks, run: Collected
+    connection: Connection,
+    packs: PackCache,
+    assembled: Assembled,
+    run: Collected,
+    leaks: Leaks | None,
 ) -> _Draft:
     params = run.params
     head = ledger_head(connection, params.split)
     divided = divide(connection, assembled.samples, params.split, params.preprocess.stamp_size)
-    if leaks.division != divided.digest:
+    if leaks is None or leaks.division != divided.digest:
         leaks = check_leaks(divided, packs, params.preprocess)
     kept, quarantined = _parts(divided.samples, leaks)
     rejects = sorted([*assembled.rejects, *leaks.set_aside], key=lambda one: one.sample_key)
-    funnel = funnel_of(sorted(assembled.detections), kept["sample_key"].to_pylist(), rejects)
-    kept, report = assess(kept, assembled.rejects, params)
+    first, keys = assembled.funnel[0], kept["sample_key"].to_pylist()
+    funnel = funnel_of(first.step, sorted(assembled.detections), keys, rejects)
+    kept, report = assess(kept, assembled.rejects, params, assembled.notes)
     if not report.passed:
-        raise CollectionGateError(report, funnel)
+        raise CollectionGateError(report, funnel, assembled.notes)
     samples = pa.concat_tables([kept, quarantined], promote_options="default")
     samples = samples.sort_by("sample_key")
+    asked = query_digest(params, run.as_of, len(migrations()), head)
     digests = {
-        "query": query_digest(params, run.as_of, len(migrations()), head),
+        "query": digest_value([asked, str(run.derived_from)]) if run.derived_from else asked,
         "source": run.source_digest,
         **dataset_digests(samples),
     }
+    same = connection.execute(query("dataset_same"), _identity(run, digests)).scalar()
+    if same is None:
+        _check_not_revoked(connection, run, digests)
     return _Draft(
         samples=samples,
         kept=kept.num_rows,
@@ -164,9 +181,9 @@ def _draft(
         rejects=rejects,
         funnel=funnel,
         report=report,
-        proof=leaks.proof,
+        leaks=leaks,
         digests=digests,
-        same=connection.execute(query("dataset_same"), _identity(run, digests)).scalar(),
+        same=same,
     )
 
 
@@ -181,6 +198,20 @@ def _extend_ledger(connection: Connection, draft: _Draft, run: Collected, datase
     assignments = [draft.assignments[key] for key in draft.samples["sample_key"].to_pylist()]
     policy, side = run.params.split, run.params.preprocess.stamp_size
     extend_ledger(connection, draft.samples, assignments, policy, side, dataset_id)
+
+
+def _check_not_revoked(connection: Connection, run: Collected, digests: Mapping[str, str]) -> None:
+    """Return if nobody revoked exactly this: a schedule must not bring back what a person withdrew.
+
+    Raises:
+        DatasetRevokedError: if somebody did.
+    """
+    twin = connection.execute(query("dataset_revoked_same"), _identity(run, digests)).one_or_none()
+    if twin is not None:
+        raise DatasetRevokedError(
+            f"exactly this content was dataset {run.params.name} {twin.version_id}, which was revoked; "
+            "correct what was wrong with it, or collect it under another name"
+        )
 
 
 def _verify(packs: PackCache, samples: pa.Table) -> None:
@@ -207,7 +238,12 @@ def _insert_dataset(
     dataset_id: UUID,
 ) -> None:
     samples, report = draft.samples, draft.report
-    parent = connection.execute(query("dataset_supersede"), {"name": run.params.name}).scalar()
+    stepping = {
+        "name": run.params.name,
+        "reason": f"version {version_id(draft.digests)} was published",
+        "by": run.created_by,
+    }
+    parent = connection.execute(query("dataset_supersede"), stepping).scalar()
     connection.execute(
         query("dataset_add"),
         {
@@ -231,10 +267,11 @@ def _insert_dataset(
             "classes": json.dumps(class_counts(samples)),
             "funnel": json.dumps([asdict(row) for row in draft.funnel]),
             "quality_report": json.dumps(
-                {**report.to_dict(), "reviews": assembled.notes, "leaks": draft.proof}
+                {**report.to_dict(), "reviews": assembled.notes, "leaks": draft.leaks.proof}
             ),
             "samples_key": f"samples/{put_table(store, 'samples', _published(samples))}.parquet",
             "flow_run_id": run.flow_run_id,
+            "derived_from": run.derived_from,
         },
     )
 

@@ -4,15 +4,18 @@ Three kinds of numbers, never mixed: usable (a hard filter), observing (a score)
 (recorded, never a filter: what is bogus looks bad by nature).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from astrid_training.quality_report import DataQualityReport, DataQualityValidator, Gate
+from astrid_training.gates import Gate
+from astrid_training.quality_report import DataQualityReport, DataQualityValidator
 from astrid_training.surveys.profiles import BandReference, profile_for
 
 __all__ = [
@@ -22,6 +25,8 @@ __all__ = [
     "Gate",
     "Metric",
     "desirabilities",
+    "observing",
+    "observing_values",
     "reference_values",
     "sample_scores",
     "usability",
@@ -45,21 +50,30 @@ class Metric:
     name: str
     good: float
     bad: float
+    limit: float | None
+    """What an observation should not be beyond; it is counted and told, never a filter."""
 
     def desirability(self, values: Floats) -> Floats:
         """Return how good each value is, from 1 to 0.01; NaN where it is not known."""
         fall = (values - self.good) / (self.bad - self.good)
         return np.clip(1 - (1 - WORST) * fall, WORST, 1)
 
+    def beyond(self, values: Floats) -> int:
+        """Return how many values are on the bad side of the limit."""
+        if self.limit is None:
+            return 0
+        worse = values > self.limit if self.bad > self.good else values < self.limit
+        return int(worse.sum())
+
 
 METRICS = (
-    Metric("fwhm", 1.0, 2.5),
-    Metric("background_rms", 1.0, 6.0),
-    Metric("depth", 0.0, -2.0),
-    Metric("difference_noise", 0.2, 0.9),
-    Metric("registration", 0.3, 1.5),
-    Metric("cosmic_rays", 0.002, 0.02),
-    Metric("valid_fraction", 1.0, 0.6),
+    Metric("fwhm", 1.0, 2.5, limit=2.0),
+    Metric("background_rms", 1.0, 6.0, limit=None),
+    Metric("depth", 0.0, -2.0, limit=-1.0),
+    Metric("difference_noise", 0.2, 0.9, limit=math.log(2)),
+    Metric("registration", 0.3, 1.5, limit=0.5),
+    Metric("cosmic_rays", 0.002, 0.02, limit=0.005),
+    Metric("valid_fraction", 1.0, 0.6, limit=0.8),
 )
 
 
@@ -133,10 +147,40 @@ def desirabilities(
 
     The arguments are those of `sample_scores`.
     """
+    values = observing_values(measures, survey, band, references)
+    return {metric.name: metric.desirability(values[metric.name]) for metric in METRICS}
+
+
+def observing(
+    measures: pa.Table, survey: Sequence[str], band: Sequence[str], references: References
+) -> dict[str, dict[str, Any]]:
+    """Return per metric in how many rows it is known, its median, and how many are beyond its limit.
+
+    The arguments are those of `sample_scores`.
+    """
+    values = observing_values(measures, survey, band, references)
+    told = {}
+    for metric in METRICS:
+        known = values[metric.name][~np.isnan(values[metric.name])]
+        told[metric.name] = {
+            "known": len(known),
+            "median": float(np.median(known)) if len(known) else None,
+            "beyond_limit": metric.beyond(known),
+        }
+    return told
+
+
+def observing_values(
+    measures: pa.Table, survey: Sequence[str], band: Sequence[str], references: References
+) -> dict[str, Floats]:
+    """Return per metric what its desirability is a function of, NaN where it is not known.
+
+    The arguments are those of `sample_scores`.
+    """
     usual = [references.get(pair, BandReference()) for pair in zip(survey, band, strict=True)]
     seen = _referenced(measures)
     spread = _column_of(usual, "log_rms_spread")
-    values = {
+    return {
         "fwhm": seen["fwhm_px"] / _column_of(usual, "fwhm_px"),
         "background_rms": np.abs(seen["log_rms"] - _column_of(usual, "log_rms"))
         / np.where(spread > 0, spread, np.nan),
@@ -146,7 +190,6 @@ def desirabilities(
         "cosmic_rays": _numbers(measures, "cr_frac"),
         "valid_fraction": _numbers(measures, "valid_frac"),
     }
-    return {metric.name: metric.desirability(values[metric.name]) for metric in METRICS}
 
 
 def _referenced(measures: pa.Table) -> dict[str, Floats]:

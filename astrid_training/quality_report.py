@@ -1,7 +1,8 @@
 """How good a dataset is as a whole: its score, its gates, and what a person should know of it."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -9,7 +10,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from astrid_training.records import TrainingSample
+from astrid_training.gates import (
+    LEAST_GROUPS,
+    LEAST_MULTI_REVIEWED,
+    Facts,
+    Gate,
+    groups_by_class,
+    judge,
+)
+from astrid_training.human_quality import image_quality_ranks, spearman
+from astrid_training.params import CHANNELS
+from astrid_training.records import FunnelRow, TrainingSample
 
 __all__ = ["SAMPLES", "DataQualityReport", "DataQualityValidator", "Gate"]
 
@@ -26,32 +37,20 @@ SAMPLES = pa.schema(
         ("split", pa.string()),
         ("group_key", pa.string()),
         ("n_validators", pa.int32()),
-        ("validator_agreement", pa.float64()),
+        ("agreement", pa.float64()),
+        ("votes", pa.string()),
+        *((f"{channel}_kind", pa.string()) for channel in CHANNELS),
     ]
 )
 """What the validator reads of a table of samples; further columns are left alone."""
 
-SPLITS = ("train", "val", "test")
 UPSIDE_DOWN = -0.2  # of the noise correlation; on 365 real alerts it is never below +0.20
 UNREVIEWED = {"sky", "injected"}
 WEIGHTS = {"image_quality": 0.35, "confidence": 0.30, "coverage": 0.20, "balance": 0.15}
 UNSCORED = 0.5  # what a sample without a score counts
-LEAST_OF_A_CLASS = 10
-LEAST_MULTI_REVIEWED = 20
-LEAST_GROUPS = 5  # of a class in val and in test, below which metrics there mean little
 BALANCE_FROM, BALANCE_RANGE = 0.005, 40.0
 
 Samples: TypeAlias = pa.Table | Sequence[TrainingSample]
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """A condition that a dataset must meet."""
-
-    name: str
-    passed: bool
-    detail: str
-    """Cause and cure where it failed, the facts where it passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +82,18 @@ class DataQualityReport:
     balance: float
     scored: int
     """Samples whose observation could be scored."""
+    overrides: list[str] = field(default_factory=list)
+    """Parameters that let a gate through whose condition does not hold."""
+    consistency: dict[str, Any] = field(default_factory=dict)
+    """Over all reviewed subjects: n_multi, pair_agreement, alpha, contradiction_rate, flip_rate;
+    None where not known."""
+    human_image_quality: dict[str, Any] = field(default_factory=dict)
+    """spearman: rank correlation of the score with what people said of the image, None if
+    unknown; n: samples of which they said it."""
+    observing: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By metric: known, median, beyond_limit; see `quality.observing`."""
+    references: dict[str, dict[str, dict[str, float | None]]] = field(default_factory=dict)
+    """By survey and band: what was taken for usual."""
 
     @property
     def passed(self) -> bool:
@@ -103,28 +114,65 @@ class DataQualityValidator:
         selected: int | None = None,
         dropped_unusable: int = 0,
         *,
-        allow_one_class: bool = False,
+        overrides: Collection[str] = (),
+        channels: Sequence[str] = CHANNELS,
+        consistency: Mapping[str, Any] | None = None,
+        drops: Sequence[FunnelRow] = (),
     ) -> None:
         """Say what the samples alone do not tell.
 
         Args:
             quality_score_threshold: least score of a dataset.
             selected: subjects before unusable ones were dropped; None: samples and drops together.
-            dropped_unusable: subjects dropped by `quality.usability`.
-            allow_one_class: let a dataset through that lacks real or rejected detections.
+            dropped_unusable: subjects dropped for their files or pixels.
+            overrides: names of `params.OVERRIDES` that are set.
+            channels: images that the dataset stores.
+            consistency: of the reviews of all subjects, as in `DataQualityReport.consistency`.
+            drops: what left, by reason, to say why a dataset is empty.
         """
         self._threshold = quality_score_threshold
         self._selected = selected
         self._dropped = dropped_unusable
-        self._allow_one_class = allow_one_class
+        self._overrides = frozenset(overrides)
+        self._channels = tuple(channels)
+        self._consistency = dict(consistency or {})
+        self._drops = tuple(drops)
 
     def validate_training_data(self, samples: Samples) -> DataQualityReport:
         """Return the report on a dataset, its gates judged.
 
         Args:
-            samples: a table with the columns of `SAMPLES`, or samples of a published dataset.
+            samples: a table with the columns of `SAMPLES` (`votes` and the kinds may lack), or samples of a
+                published dataset.
         """
         table = _as_table(samples)
+        facts = self._facts(table)
+        gates = judge(facts, self._overrides)
+        scored = table.num_rows - table["quality_score"].null_count
+        failed = [gate.detail for gate in gates if not gate.passed]
+        return DataQualityReport(
+            total_samples=table.num_rows,
+            anomaly_ratio=self.check_anomaly_ratio(table),
+            image_quality_score=facts.components["image_quality"],
+            label_consistency=self.validate_label_consistency(table),
+            temporal_distribution=_over_time(table["observation_time"].to_pylist()),
+            survey_coverage=_counts(table["survey"].to_pylist()),
+            quality_score=facts.score,
+            issues=failed + _warnings(table, scored),
+            components=dict(facts.components),
+            gates=gates,
+            mean_confidence=facts.confidence,
+            coverage=facts.coverage,
+            balance=facts.components["balance"],
+            scored=scored,
+            overrides=sorted(
+                {gate.overridden_by for gate in gates if gate.passed and gate.overridden_by}
+            ),
+            consistency=self._consistency,
+            human_image_quality=_human_image_quality(table),
+        )
+
+    def _facts(self, table: pa.Table) -> Facts:
         real, bogus = _reviewed_counts(table)
         confidence = _mean_confidence(table)
         coverage = self._coverage(table.num_rows)
@@ -135,29 +183,18 @@ class DataQualityValidator:
             "balance": _balance(real, bogus),
         }
         score = sum(WEIGHTS[name] * value for name, value in components.items())
-        score = score if table.num_rows else 0.0
-        gates = [
-            _gate_splits(table),
-            self._gate_classes(real, bogus),
-            self._gate_score(score, components),
-        ]
-        scored = table.num_rows - table["quality_score"].null_count
-        failed = [gate.detail for gate in gates if not gate.passed]
-        return DataQualityReport(
-            total_samples=table.num_rows,
-            anomaly_ratio=self.check_anomaly_ratio(table),
-            image_quality_score=components["image_quality"],
-            label_consistency=self.validate_label_consistency(table),
-            temporal_distribution=_over_time(table["observation_time"].to_pylist()),
-            survey_coverage=_counts(table["survey"].to_pylist()),
-            quality_score=score,
-            issues=failed + _warnings(table, scored),
-            components=components,
-            gates=gates,
-            mean_confidence=confidence,
+        return Facts(
+            samples=table,
+            real=real,
+            bogus=bogus,
+            confidence=confidence,
             coverage=coverage,
-            balance=components["balance"],
-            scored=scored,
+            components=components,
+            score=score if table.num_rows else 0.0,
+            threshold=self._threshold,
+            channels=self._channels,
+            consistency=self._consistency,
+            drops=self._drops,
         )
 
     def check_anomaly_ratio(self, samples: Samples) -> float:
@@ -180,7 +217,7 @@ class DataQualityValidator:
         table = _as_table(samples)
         reviewers, agreement = (
             _numbers(table, "n_validators"),
-            _numbers(table, "validator_agreement"),
+            _numbers(table, "agreement"),
         )
         several = (reviewers >= 2) & ~np.isnan(agreement)
         if several.sum() < LEAST_MULTI_REVIEWED:
@@ -192,40 +229,6 @@ class DataQualityValidator:
         selected = kept + self._dropped if self._selected is None else self._selected
         return 1 - self._dropped / selected if selected else 0.0
 
-    def _gate_classes(self, real: int, bogus: int) -> Gate:
-        facts = f"{real} real and {bogus} rejected detections"
-        if min(real, bogus) >= LEAST_OF_A_CLASS:
-            return Gate("two_classes", passed=True, detail=facts)
-        if self._allow_one_class:
-            return Gate(
-                "two_classes", passed=True, detail=f"{facts}, let through by allow_one_class"
-            )
-        cure = f"review more until there are {LEAST_OF_A_CLASS} of each, or set allow_one_class"
-        return Gate("two_classes", passed=False, detail=f"only {facts}: {cure}")
-
-    def _gate_score(self, score: float, components: dict[str, float]) -> Gate:
-        parts = ", ".join(f"{name} {value:.2f}" for name, value in components.items())
-        facts = f"quality score {score:.3f} ({parts})"
-        if score >= self._threshold:
-            return Gate("quality_score", passed=True, detail=facts)
-        weak = min(components, key=lambda name: components[name])
-        cure = f"improve {weak}, or lower quality_score_threshold"
-        detail = f"{facts} is below {self._threshold:g}: {cure}"
-        return Gate("quality_score", passed=False, detail=detail)
-
-
-def _gate_splits(table: pa.Table) -> Gate:
-    counts = _counts(table["split"].to_pylist())
-    empty = [split for split in SPLITS if not counts.get(split)]
-    if not empty:
-        facts = ", ".join(f"{split} {counts[split]}" for split in SPLITS)
-        return Gate("splits_not_empty", passed=True, detail=f"samples: {facts}")
-    detail = (
-        f"no sample in {', '.join(empty)}: collect more of the sky or a longer time, "
-        "so that sky groups fall into every split"
-    )
-    return Gate("splits_not_empty", passed=False, detail=detail)
-
 
 def _warnings(table: pa.Table, scored: int) -> list[str]:
     found = []
@@ -235,13 +238,10 @@ def _warnings(table: pa.Table, scored: int) -> list[str]:
             f"count {UNSCORED}; headers with seeing, zero point and noise would change that"
         )
     found += [*_upside_down(table), *_by_machines(table)]
-    groups: dict[tuple[str, bool], set[str]] = {}
-    columns = (table[name].to_pylist() for name in ("split", "is_anomaly", "group_key"))
-    for split, real, group in zip(*columns, strict=True):
-        groups.setdefault((split, bool(real)), set()).add(group)
+    groups = groups_by_class(table)
     for split in ("val", "test"):
         for real, name in ((True, "real"), (False, "rejected")):
-            count = len(groups.get((split, real), ()))
+            count = len(groups[split, real])
             if count < LEAST_GROUPS:
                 found.append(f"{split} holds {count} {name} sky groups: metrics there mean little")
     return found
@@ -266,6 +266,15 @@ def _by_machines(table: pa.Table) -> Iterator[str]:
             f"{machines} of {table.num_rows} labels were made by machines (a catalogue, an ephemeris "
             "or a score) and never looked at by a person"
         )
+
+
+def _human_image_quality(table: pa.Table) -> dict[str, Any]:
+    if "votes" not in table.column_names:
+        return {"spearman": None, "n": 0}
+    said = image_quality_ranks(table["votes"].to_pylist())
+    scores = _numbers(table, "quality_score")
+    both = ~np.isnan(said) & ~np.isnan(scores)
+    return {"spearman": spearman(scores[both], said[both]), "n": int(both.sum())}
 
 
 def _reviewed_counts(table: pa.Table) -> tuple[int, int]:
@@ -320,8 +329,11 @@ def _as_table(samples: Samples) -> pa.Table:
     rows = []
     for sample in samples:
         row = sample.metadata | sample.labels | {"split": sample.split}
+        row["votes"] = json.dumps(row.get("votes", []))
         row |= {"sample_key": sample.sample_key, "group_key": sample.group_key}
         time = row.get("observation_time")
         row["observation_time"] = datetime.fromisoformat(time) if isinstance(time, str) else time
         rows.append(row)
-    return pa.Table.from_pylist(rows, schema=SAMPLES)
+    told = {name for row in rows for name in row}
+    names = [name for name in SAMPLES.names if name in told or not name.endswith("_kind")]
+    return pa.Table.from_pylist(rows, schema=SAMPLES).select(names)

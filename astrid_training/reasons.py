@@ -6,14 +6,21 @@ __all__ = ["ALERT_REASONS", "REASONS", "explain"]
 
 REASONS = MappingProxyType(
     {
+        # what it is and how it was seen
+        "proprietary": "its data are not public; set include_proprietary if they are yours to use",
+        "poor_seeing": "the seeing of its observation is over max_seeing_arcsec, or not known",
+        "high_airmass": "the airmass of its observation is over max_airmass, or not known",
         # labels
         "contradiction": "verdict and class of its reviews contradict each other; review it again",
         "unmapped_label": "its reviews use words that the taxonomy does not know; "
         "correct the label, or add the word to taxonomy.yaml",
+        "needs_second_review": "all its reviews agree, but by what is known of the reviewers and of "
+        "how rare such subjects are, the contrary is as likely; a further review decides",
         "ambiguous": "its reviewers do not settle it; a further review decides",
         "below_confidence": "less sure than confidence_threshold; review it again or lower that",
         "class_unknown": "real, but nobody named its class, and anomaly_types asks for some",
         "class_not_selected": "of a class that anomaly_types leaves out",
+        "below_model_score": "the model's score is below min_model_score, or there is none",
         "beyond_max_samples": "not among the first max_samples; raise that",
         "mutated_after_as_of": "a row of it changed after as_of, and strict_as_of asks for none such",
         "no_difference": "no completed difference image; run the differencing",
@@ -77,6 +84,8 @@ REASONS = MappingProxyType(
         "duplicate": "another sample has exactly these pixels",
         "guard": "its stamp shares pixels with one of val or test, so nothing is trained on it",
         "near_duplicate": "it shows the pixels of a sample of val or test under another name",
+        # datasets that are chosen from others
+        "not_chosen": "in the dataset that the samples were chosen from, but not chosen",
     }
 )
 """Reason code -> what it means and, where something can be done, what to do."""

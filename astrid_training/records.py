@@ -1,7 +1,7 @@
 """The small values that pass between steps. Pixels never do: they stay in the store."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,6 +9,8 @@ from uuid import UUID
 __all__ = [
     "BatchRef",
     "BuiltBatch",
+    "DatasetEvent",
+    "DatasetPage",
     "Downloaded",
     "FunnelRow",
     "Leaks",
@@ -216,6 +218,8 @@ class TrainingSample:
     """train, val, test or quarantine."""
     weight: float
     group_key: str
+    dataset_id: UUID | None = None
+    """The dataset that it is a sample of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +254,30 @@ class TrainingDataset:
     """Object key of the table of samples, one row a sample, sorted by sample_key."""
     flow_run_id: str | None
     mlflow_run_id: str | None
+    metrics: dict[str, Any] = field(default_factory=dict)
+    """What was learnt of it since it was published."""
+    derived_from: UUID | None = None
+    """The dataset that its samples were chosen from; None where they were collected."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetEvent:
+    """What happened to a dataset after it was published."""
+
+    event: str
+    """superseded or revoked."""
+    reason: str
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetPage:
+    """Some of the datasets that were asked for."""
+
+    datasets: list[TrainingDataset]
+    total: int
+    """All that match, on whatever page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +302,7 @@ def outcome_key(flow_run_id: str) -> str:
 
 
 STEPS = (
+    "create_dataset",
     "fetch_validated_detections",
     "download_fits",
     "preprocess",

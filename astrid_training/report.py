@@ -86,6 +86,7 @@ def write_refusal(
     funnel: Sequence[FunnelRow],
     report: Mapping[str, Any],
     path: Path,
+    params: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write why a collection became no dataset and return `path`.
 
@@ -93,8 +94,9 @@ def write_refusal(
         name: of the dataset that was asked for.
         reasons: one sentence per failed gate, with its cure.
         funnel: what became of the selected subjects.
-        report: `DataQualityReport.to_dict()`.
+        report: `DataQualityReport.to_dict()`, with `reviews` where they are known.
         path: the HTML file, made or replaced.
+        params: the collection's parameters.
     """
     return _write(
         path,
@@ -103,6 +105,7 @@ def write_refusal(
         reasons=list(reasons),
         quality=_quality(report),
         funnel=funnel_lines(funnel),
+        params=json.dumps(params, indent=2, sort_keys=True) if params else None,
     )
 
 
@@ -125,6 +128,7 @@ def _quality(report: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the template shows of a quality report."""
     components: Mapping[str, float] = report.get("components", {})
     return {
+        "samples": report.get("total_samples"),
         "score": report.get("quality_score"),
         "anomaly_ratio": report.get("anomaly_ratio"),
         "label_consistency": report.get("label_consistency"),
@@ -132,6 +136,11 @@ def _quality(report: Mapping[str, Any]) -> dict[str, Any]:
         "gates": list(report.get("gates", ())),
         "issues": list(report.get("issues", ())),
         "reviews": report.get("reviews"),
+        "overrides": list(report.get("overrides", ())),
+        "consistency": report.get("consistency") or {},
+        "human": report.get("human_image_quality") or {},
+        "observing": report.get("observing") or {},
+        "references": report.get("references") or {},
     }
 
 

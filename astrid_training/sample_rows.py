@@ -24,6 +24,8 @@ LABELS = (
     "label_source",
     "n_votes",
     "n_validators",
+    "agreement",
+    "selected_for",
 )
 METADATA = (
     "survey",
@@ -37,6 +39,9 @@ METADATA = (
     "fwhm_source",
     "quality_score",
     "source_kind",
+    "science_kind",
+    "reference_kind",
+    "difference_kind",
     "diff_sign",
     "model_score",
     "science_path",

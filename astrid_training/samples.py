@@ -44,7 +44,16 @@ COLUMNS = (
     Column("tier", pa.string(), "gold or silver"),
     Column("n_votes", pa.int32(), "reviews that count"),
     Column("n_validators", pa.int32(), "people behind them"),
-    Column("votes", pa.string(), "the reviews, a JSON list"),
+    Column("agreement", pa.float64(), "share of their pairs that agree; NULL with fewer than two"),
+    Column("votes", pa.string(), "the reviews, a JSON list, each with what became of it"),
+    Column(
+        "selected_for",
+        pa.string(),
+        "why it is in: queue or random_audit where its reviews say so; else score_cut where "
+        "min_model_score chose, stratified where max_samples did, all where neither",
+    ),
+    Column("program_id", pa.string(), "whose data they are; 1 or NULL is anybody's"),
+    Column("proprietary_until", pa.string(), "when they become public; NULL where nothing is told"),
     Column("group_key", pa.string(), "sky group; all its samples share one split"),
     Column("detection_id", pa.string(), "earliest detection of the subject, UUID"),
     Column("observation_id", pa.string(), "its observation, UUID"),

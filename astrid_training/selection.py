@@ -1,31 +1,33 @@
 """Which reviewed subjects a collection takes, with what label, and why it leaves the others."""
 
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from sqlalchemy import Connection, Row
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from sqlalchemy import Connection
 
-from astrid_training.database import query
-from astrid_training.digests import sample_key, unit_hash
-from astrid_training.errors import CollectionRefusedError
-from astrid_training.images import Images, choose_images
-from astrid_training.labels import LEGACY_VALIDATOR, SubjectLabel, Vote, counting_votes, fuse
+from astrid_training.criteria import label_problems, limit_problems
+from astrid_training.digests import sample_key
+from astrid_training.images import IMAGES, choose_images, image_problems
+from astrid_training.labels import Labels, label_subjects
 from astrid_training.ledger import propose_splits
-from astrid_training.params import CHANNELS, SourcePolicy, TrainingDataCollectionParams
-from astrid_training.subjects import join_detections
-from astrid_training.surveys import profile_for
+from astrid_training.params import TrainingDataCollectionParams
+from astrid_training.problems import first_problems
+from astrid_training.reviewed import Reviewed, reviewed_subjects
+from astrid_training.reviewers import review_notes
+from astrid_training.sampling import take_evenly
+from astrid_training.scope import fetch_scope, fetch_sources
 from astrid_training.taxonomy import taxonomy
+from astrid_training.votes import votes_json
 
-__all__ = ["SELECTION", "select_subjects"]
+__all__ = ["SELECTION", "STEP", "read_notes", "select_subjects"]
 
-FWHM_LIMITS = (0.3, 5.0)  # times the survey's usual one; a seeing beyond that is a slip
 STEP = "fetch_validated_detections"
+NOTES = b"reviews"
 
 SELECTION = pa.schema(
     [
@@ -40,6 +42,7 @@ SELECTION = pa.schema(
         ("observation_time", pa.timestamp("us", "UTC")),
         ("exposure_s", pa.float64()),
         ("seeing_arcsec", pa.float64()),
+        ("airmass", pa.float64()),
         ("pixel_scale", pa.float64()),
         ("ra_deg", pa.float64()),
         ("dec_deg", pa.float64()),
@@ -48,6 +51,8 @@ SELECTION = pa.schema(
         ("fwhm_arcsec", pa.float64()),
         ("designation", pa.string()),  # of a known moving object, as the survey named it
         ("model_score", pa.float64()),
+        ("program_id", pa.string()),
+        ("proprietary_until", pa.string()),
         ("is_anomaly", pa.bool_()),
         ("anomaly_type", pa.string()),
         ("label_source", pa.string()),
@@ -60,30 +65,13 @@ SELECTION = pa.schema(
         ("agreement", pa.float64()),
         ("votes", pa.string()),  # JSON list of all votes, each with its state
         ("mutated_after_as_of", pa.bool_()),  # a row changed since, so it may have been another
+        ("selected_for", pa.string()),  # why it is in: see `_selected_for`
         ("group_key", pa.string()),
         ("split", pa.string()),  # proposed; publishing decides
-        *((f"{role}_{what}", pa.string()) for role in CHANNELS for what in ("path", "kind")),
+        *IMAGES,
     ]
 )
 """One row a reviewed subject, sorted by sample_key; dropped ones carry step, reason and detail."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Subject:
-    first: Row[Any]
-    """Its detection with the least (created_at, id)."""
-    key: str
-    votes: list[Vote]
-    """All of them, superseded ones too, by time."""
-    label: SubjectLabel
-    mutated: bool
-    """A row of it changed after the as-of time."""
-    fwhm_arcsec: float
-    label_source: str
-    """human, or machine where no person reviewed it."""
-    model_score: float | None
-    reason: str | None = None
-    detail: str = ""
 
 
 def select_subjects(
@@ -91,267 +79,115 @@ def select_subjects(
 ) -> pa.Table:
     """Return all subjects that people reviewed within the parameters' range, as `SELECTION` rows.
 
+    Labels are made from all of them together before any is dropped, so that they do not depend on
+    thresholds. What became of the votes travels with the table, see `read_notes`.
+
     Raises:
         CollectionRefusedError: if a survey or an anomaly type does not exist.
     """
-    surveys = _known_surveys(connection, params.survey_ids)
-    _check_types(params.anomaly_types)
-    start, end = params.date_range or (None, None)
-    rows = connection.execute(
-        query("reviewed_detections"),
-        {
-            "surveys": surveys,
-            "start": start,
-            "end": end,
-            "bands": params.bands,
-            "as_of": as_of,
-        },
-    ).all()
-    subjects = [_filtered(subject, params) for subject in _subjects(rows)]
-    found = _add_sources(connection, subjects, params.source_policy, as_of)
-    return _table(_capped(connection, found, params))
-
-
-def _known_surveys(connection: Connection, wanted: Sequence[str] | None) -> list[str]:
-    known = {row.name: row.is_active for row in connection.execute(query("survey_names"))}
-    there = ", ".join(sorted(known)) or "none at all"
-    if wanted is None:
-        active = [name for name, is_active in known.items() if is_active]
-        if not active:
-            raise CollectionRefusedError(
-                f"no survey is active; name some in survey_ids: the surveys table has {there}"
-            )
-        return active
-    unknown = sorted(set(wanted) - set(known))
-    if unknown:
-        raise CollectionRefusedError(
-            f"no survey named {', '.join(unknown)}; the surveys table has {there}"
-        )
-    return sorted(set(wanted))
-
-
-def _check_types(wanted: Sequence[str] | None) -> None:
-    unknown = sorted(set(wanted or []) - set(taxonomy().real_classes))
-    if unknown:
-        raise CollectionRefusedError(
-            f"no anomaly type named {', '.join(unknown)}; "
-            f"use some of {', '.join(taxonomy().real_classes)}"
-        )
-
-
-def _subjects(rows: Sequence[Row[Any]]) -> list[_Subject]:
-    """Return the reviewed subjects among detections sorted by observation and age."""
-    if not rows:
-        return []
-    observations = {row.observation_id: None for row in rows}
-    number = {observation: index for index, observation in enumerate(observations)}
-    fwhm = np.array([_fwhm_arcsec(row) for row in rows])
-    scale = np.array(
-        [row.pixel_scale or profile_for(row.survey).pixel_scale_arcsec for row in rows]
+    subjects = reviewed_subjects(fetch_scope(connection, params, as_of), params.cone)
+    labels, fused = label_subjects(
+        subjects.votes, len(subjects), taxonomy(), random_reviews=params.re_review == "random"
     )
-    labels = join_detections(
-        np.array([number[row.observation_id] for row in rows]),
-        np.array([row.ra_deg for row in rows]),
-        np.array([row.dec_deg for row in rows]),
-        fwhm,
-        scale,
-    )
-    members: defaultdict[int, list[int]] = defaultdict(list)
-    for index, label in enumerate(labels):
-        members[int(label)].append(index)
-    found = (_subject([rows[i] for i in group], fwhm[group[0]]) for group in members.values())
-    return [subject for subject in found if subject is not None]
-
-
-def _fwhm_arcsec(row: Row[Any]) -> float:
-    """Return the exposure's seeing, or the survey's usual one where it is missing or absurd."""
-    profile = profile_for(row.survey)
-    usual = float(profile.psf_fwhm_px * (row.pixel_scale or profile.pixel_scale_arcsec))
-    least, most = (factor * usual for factor in FWHM_LIMITS)
-    seeing = row.seeing_arcsec
-    return float(seeing) if seeing is not None and least <= seeing <= most else usual
-
-
-def _subject(rows: Sequence[Row[Any]], fwhm_arcsec: float) -> _Subject | None:
-    """Return the subject of these detections, oldest first; None if nobody reviewed it."""
-    votes = [_vote(entry) for row in rows for entry in row.votes or []] or _legacy_votes(rows)
-    counting = counting_votes(votes)
-    if not counting:
-        return None
-    first = min(rows, key=lambda row: (row.created_at, row.detection_id))
-    return _Subject(
-        first=first,
-        key=sample_key("det", str(first.detection_id)),
-        votes=sorted(votes, key=lambda vote: (vote.at, vote.event_id)),
-        label=fuse(counting, taxonomy()),
-        mutated=any(row.mutated for row in rows),
-        fwhm_arcsec=float(fwhm_arcsec),
-        label_source="machine" if all(vote.machine for vote in counting) else "human",
-        model_score=max(filter(_is_known, (row.model_score for row in rows)), default=None),
-    )
-
-
-def _is_known(score: float | None) -> bool:
-    return score is not None
-
-
-def _vote(entry: dict[str, Any]) -> Vote:
-    return Vote(**entry | {"at": datetime.fromisoformat(entry["at"])})
-
-
-def _legacy_votes(rows: Iterable[Row[Any]]) -> list[Vote]:
-    """Return the votes that a status alone stands for, where there are no events."""
-    verdicts = {"VALIDATED": True, "CONFIRMED": True, "REJECTED": False}
-    return [
-        Vote(
-            str(row.detection_id),
-            LEGACY_VALIDATOR,
-            verdicts[row.status],
-            row.human_label,
-            None,
-            row.updated_at,
-        )
-        for row in rows
-        if row.status_counts and row.status in verdicts
-    ]
-
-
-def _filtered(subject: _Subject, params: TrainingDataCollectionParams) -> _Subject:
-    """Return the subject, with the reason if its label keeps it out."""
-    reason, detail = _label_problem(subject.label, params)
-    if reason is None and params.strict_as_of and subject.mutated:
-        reason, detail = "mutated_after_as_of", "a row changed after as_of"
-    return replace(subject, reason=reason, detail=detail)
-
-
-def _label_problem(
-    label: SubjectLabel, params: TrainingDataCollectionParams
-) -> tuple[str | None, str]:
-    if label.reason is not None:
-        return label.reason, f"{len(label.set_aside)} vote(s) set aside, none left"
-    if label.confidence < params.confidence_threshold:
-        reason = "ambiguous" if label.tier == "ambiguous" else "below_confidence"
-        return reason, f"confidence {label.confidence:.3f} < {params.confidence_threshold:g}"
-    if params.anomaly_types is not None and label.is_anomaly:
-        if label.anomaly_type == "unknown":
-            return "class_unknown", "real, but nobody said of which class"
-        if label.anomaly_type not in params.anomaly_types:
-            return "class_not_selected", label.anomaly_type
-    return None, ""
-
-
-def _add_sources(
-    connection: Connection, subjects: Sequence[_Subject], policy: SourcePolicy, as_of: datetime
-) -> list[dict[str, Any]]:
-    """Return one `SELECTION` row a subject, with the paths of its images."""
-    observations = sorted({subject.first.observation_id for subject in subjects})
-    found = connection.execute(
-        query("exposure_sources"), {"observations": observations, "as_of": as_of}
-    )
-    paths = {row.observation_id: row for row in found}
-    return [
-        _row(subject, choose_images(paths[subject.first.observation_id], subject.first, policy))
-        for subject in subjects
-    ]
-
-
-def _row(subject: _Subject, images: Images) -> dict[str, Any]:
-    first, label = subject.first, subject.label
-    reason, detail = subject.reason, subject.detail
-    if reason is None:
-        reason, detail = images.problem
-    return {
-        "sample_key": subject.key,
-        "step": None if reason is None else STEP,
-        "reason": reason,
-        "detail": detail if reason else None,
-        "detection_id": str(first.detection_id),
-        "observation_id": str(first.observation_id),
-        "survey": first.survey,
-        "band": first.band,
-        "observation_time": first.observation_time,
-        "exposure_s": first.exposure_s,
-        "seeing_arcsec": first.seeing_arcsec,
-        "pixel_scale": first.pixel_scale,
-        "ra_deg": first.ra_deg,
-        "dec_deg": first.dec_deg,
-        "pixel_x": first.pixel_x,
-        "pixel_y": first.pixel_y,
-        "fwhm_arcsec": subject.fwhm_arcsec,
-        "designation": first.designation,
-        "model_score": subject.model_score,
-        "is_anomaly": label.is_anomaly,
-        "anomaly_type": label.anomaly_type,
-        "label_source": subject.label_source,
-        "p_real": label.p_real,
-        "confidence": label.confidence,
-        "weight": label.weight,
-        "tier": label.tier,
-        "n_votes": label.n_votes,
-        "n_validators": label.n_validators,
-        "agreement": label.agreement,
-        "votes": _votes_json(subject.votes, label),
-        "mutated_after_as_of": subject.mutated,
-        **images.columns(),
+    first = subjects.first
+    sources = fetch_sources(connection, first["observation_id"].to_pylist(), as_of)
+    images = choose_images(sources, first["stamp_path"], params.source_policy)
+    problems = {
+        **limit_problems(first, params, as_of),
+        **label_problems(labels, subjects, params),
+        **image_problems(images, params.source_policy),
     }
+    reasons, details = first_problems(problems, len(subjects))
+    table = _table(subjects, labels, images, {"reason": reasons, "detail": details})
+    table = _capped(connection, table.sort_by("sample_key"), params)
+    notes = review_notes(subjects.votes, labels, fused)
+    notes |= {"mutated_after_as_of": int(subjects.mutated.sum())}
+    if params.min_model_score is not None:
+        notes["min_model_score"] = params.min_model_score
+    return table.replace_schema_metadata({NOTES: json.dumps(notes)})
 
 
-def _votes_json(votes: Sequence[Vote], label: SubjectLabel) -> str:
-    counting = {vote.event_id for vote in counting_votes(votes)}
-    return json.dumps(
-        [
-            {
-                "state": label.set_aside.get(vote.event_id, "counts")
-                if vote.event_id in counting
-                else "superseded",
-                "event_id": str(vote.event_id),
-                "validator": vote.validator,
-                "is_valid": vote.is_valid,
-                "label": vote.label,
-                "level": vote.level,
-                "machine": vote.machine,
-                "at": vote.at.isoformat(),
-            }
-            for vote in votes
-        ]
-    )
+def read_notes(selection: pa.Table) -> dict[str, Any]:
+    """Return what happened to reviews on the way to labels, see `reviewers.review_notes`."""
+    notes: dict[str, Any] = json.loads((selection.schema.metadata or {}).get(NOTES, b"{}"))
+    return notes
+
+
+def _table(
+    subjects: Reviewed, labels: Labels, images: pa.Table, more: dict[str, list[str | None]]
+) -> pa.Table:
+    first, size = subjects.first, len(subjects)
+    told = [name for name in first.column_names if name in SELECTION.names]
+    columns: dict[str, Any] = {
+        **{name: first[name] for name in told},
+        **{name: images[name] for name in images.column_names},
+        **more,
+        "sample_key": [sample_key("det", key) for key in first["detection_id"].to_pylist()],
+        "fwhm_arcsec": subjects.fwhm_arcsec,
+        "model_score": pa.array(subjects.model_score, from_pandas=True),  # NaN: there is none
+        "is_anomaly": labels.is_anomaly,
+        "anomaly_type": labels.anomaly_type,
+        "label_source": labels.source,
+        "p_real": labels.p_real,
+        "confidence": labels.confidence,
+        "weight": labels.weight,
+        "tier": labels.tier,
+        "n_votes": labels.n_votes,
+        "n_validators": labels.n_votes,
+        "agreement": pa.array(labels.agreement, from_pandas=True),
+        "votes": votes_json(subjects.votes, size),
+        "mutated_after_as_of": subjects.mutated,
+        "selected_for": subjects.selected_for,
+    }
+    empty = pa.nulls(size, pa.string())
+    filled = [pa.array(_plain(columns.get(f.name, empty))).cast(f.type) for f in SELECTION]
+    return pa.table(filled, schema=SELECTION)
 
 
 def _capped(
-    connection: Connection, rows: list[dict[str, Any]], params: TrainingDataCollectionParams
-) -> list[dict[str, Any]]:
+    connection: Connection, table: pa.Table, params: TrainingDataCollectionParams
+) -> pa.Table:
     """Give each kept row its group and proposed split, then drop what is beyond max_samples."""
-    kept = [row for row in rows if row["reason"] is None]
-    places = pa.Table.from_pylist(kept, schema=SELECTION)
+    kept = pc.is_null(table["reason"]).to_numpy()
+    places = table.filter(pa.array(kept))
     side = params.preprocess.stamp_size
-    division = propose_splits(connection, places, params.split, side)
-    for row, assignment in zip(kept, division.assignments, strict=True):
-        row["group_key"], row["split"] = assignment.group_key, assignment.split
-    taken = _take_evenly(kept, params)
-    for row in kept:
-        if row["sample_key"] not in taken:
-            row["step"], row["reason"] = STEP, "beyond_max_samples"
-            row["detail"] = f"max_samples={params.max_samples}"
-    return rows
+    assigned = propose_splits(connection, places, params.split, side).assignments
+    groups = [one.group_key for one in assigned]
+    kinds = pc.if_else(places["is_anomaly"], places["anomaly_type"], "bogus")
+    strata = pc.binary_join_element_wise(places["survey"], kinds, "|").to_pylist()
+    keys = places["sample_key"].to_pylist()
+    taken = take_evenly(strata, groups, keys, params.split.salt, params.max_samples)
+    beyond = np.zeros(table.num_rows, bool)
+    beyond[np.flatnonzero(kept)[~taken]] = True
+    reason, detail = "beyond_max_samples", f"max_samples={params.max_samples}"
+    table = _put(table, "reason", beyond, reason)
+    table = _put(table, "detail", beyond, detail)
+    table = _put(table, "step", pc.is_valid(table["reason"]).to_numpy(), STEP)
+    place = np.full(table.num_rows, None, object)
+    for name, values in (("group_key", groups), ("split", [one.split for one in assigned])):
+        place[kept] = values
+        table = _set(table, name, pa.array(place, pa.string()))
+    chosen = _selected_for(capped=bool(beyond.any()), scored=params.min_model_score is not None)
+    return _set(table, "selected_for", pc.coalesce(table["selected_for"], chosen))
 
 
-def _take_evenly(rows: list[dict[str, Any]], params: TrainingDataCollectionParams) -> set[str]:
-    """Return the keys of at most max_samples rows, as evenly over survey and class as they allow.
+def _selected_for(*, capped: bool, scored: bool) -> str:
+    """Return why a sample is in whose reviews do not say that a queue or an audit showed it.
 
-    Within a stratum the order is a hash of the group, so that a larger limit only adds rows.
+    `score_cut` where the model's score chose, else `stratified` where max_samples did, else `all`.
     """
-    strata: defaultdict[tuple[str, str], list[tuple[float, str]]] = defaultdict(list)
-    for row in rows:
-        stratum = (row["survey"], row["anomaly_type"] if row["is_anomaly"] else "bogus")
-        rank = unit_hash(params.split.salt, row["group_key"])
-        strata[stratum].append((rank, row["sample_key"]))
-    ranked = [
-        (position, stratum, key)
-        for stratum, members in strata.items()
-        for position, (_, key) in enumerate(sorted(members))
-    ]
-    return {key for _, _, key in sorted(ranked)[: params.max_samples]}
+    if scored:
+        return "score_cut"
+    return "stratified" if capped else "all"
 
 
-def _table(rows: list[dict[str, Any]]) -> pa.Table:
-    return pa.Table.from_pylist(sorted(rows, key=lambda row: row["sample_key"]), schema=SELECTION)
+def _put(table: pa.Table, name: str, at: NDArray[np.bool_], value: str) -> pa.Table:
+    return _set(table, name, pc.if_else(pa.array(at), value, table[name]))
+
+
+def _set(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
+    return table.set_column(table.column_names.index(name), SELECTION.field(name), values)
+
+
+def _plain(values: Any) -> Any:  # noqa: ANN401 - whatever Arrow makes an array of
+    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values

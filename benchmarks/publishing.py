@@ -56,6 +56,7 @@ def make_samples() -> pa.Table:
     row |= {"is_anomaly": True, "model_score": None, "votes": json.dumps([vote] * 3)}
     row |= {"observation_id": None, "detection_id": None, "split": "train", "weight": 1.0}
     row |= {"observation_time": datetime(2024, 1, 1, tzinfo=UTC), "group_key": "10.00000+20.00000"}
+    row |= dict.fromkeys({*LABELS, *METADATA} - row.keys())
     row |= {"image_pack": "a" * 64, "mask_pack": "b" * 64}
     rows = [row | {"sample_key": sample_key("det", str(number))} for number in range(SAMPLES)]
     return pa.Table.from_pylist(rows)

@@ -4,7 +4,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import build_core, leaks, loader, publishing
+from benchmarks import build_core, leaks, loader, publishing, selection
 from benchmarks.timing import ROUNDS, machine
 
 HEAD = """# Results
@@ -22,6 +22,7 @@ def main() -> None:
     lines = [
         *build_core.report(),
         *loader.report(),
+        *selection.report(),
         *leaks.report(),
         *publishing.report(),
     ]

@@ -9,7 +9,7 @@ from deployments.collect_command import collect
 from deployments.console import FAILED, Json, print_json, ready, reported, say, say_document
 from deployments.demo import demo
 from deployments.import_command import import_alerts
-from deployments.looks import datasets, quality, report, show
+from deployments.looks import datasets, quality, report, revoke, show
 
 __all__ = ["app", "main"]
 
@@ -100,14 +100,24 @@ def migrate(
             help="Also make the optional indexes on AstrID's tables that `doctor` names.",
         ),
     ] = False,
+    with_label_log: Annotated[
+        bool,
+        typer.Option(
+            "--with-label-log",
+            help="Also log every change of a review in AstrID's tables, so that what was known at "
+            "an instant can be told exactly.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Bring the database to this version's schema; running it again changes nothing.
 
     AstrID's own tables are left as they are. With `--with-indexes` the owner of AstrID's tables adds
-    indexes to them, while AstrID goes on reading and writing.
+    indexes to them, while AstrID goes on reading and writing; with `--with-label-log`, a trigger on
+    its reviews.
     """
     from astrid_training.database import open_database  # only this command needs it
+    from astrid_training.label_log import start_label_log  # the same
     from astrid_training.migrate import migrate as apply  # the same
     from astrid_training.optional_indexes import build_indexes  # the same
 
@@ -117,6 +127,8 @@ def migrate(
         outcomes = dict(apply(engine))
         if with_indexes:
             outcomes |= build_indexes(engine)
+        if with_label_log:
+            outcomes |= {"label log": start_label_log(engine)}
     for name, outcome in outcomes.items():
         say(f"{name}: {outcome}")
     if as_json:
@@ -200,6 +212,7 @@ app.command()(datasets)
 app.command()(show)
 app.command()(quality)
 app.command()(report)
+app.command()(revoke)
 app.command()(demo)
 
 

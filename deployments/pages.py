@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 import typer
 from pydantic import BaseModel
@@ -79,8 +79,9 @@ def _models() -> Iterator[str]:
     definitions = schema.pop("$defs")
     yield _fields(TrainingDataCollectionParams, schema)
     for name, field in TrainingDataCollectionParams.model_fields.items():
-        model = field.annotation
-        if isinstance(model, type) and issubclass(model, BaseModel):
+        for model in (field.annotation, *get_args(field.annotation)):
+            if not (isinstance(model, type) and issubclass(model, BaseModel)):
+                continue
             inner = definitions[model.__name__]
             yield f"## {inner['title']}: `{name}`\n\n{inner['description']}\n\n{_fields(model, inner)}"
 
@@ -90,6 +91,7 @@ def _fields(model: type[BaseModel], schema: dict[str, Any]) -> str:
     for name, field in model.model_fields.items():
         default = field.get_default(call_default_factory=True, validated_data={})
         shown = "see below" if isinstance(default, BaseModel) else _value(default)
+        shown = "must be given" if field.is_required() else shown
         said = schema["properties"][name]
         lines.append(f"| `{name}` | {_kind(said)} | {shown} | {said['description']} |")
     return "\n".join(lines) + "\n"

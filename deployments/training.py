@@ -7,17 +7,17 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from astrid_training.catalogue import (
-    TrainingDatasetManager,
+from astrid_training.catalogue import TrainingDatasetManager
+from astrid_training.database import open_database
+from astrid_training.digests import digest_value
+from astrid_training.records import TrainingRun
+from astrid_training.settings import Settings
+from astrid_training.trainings import (
     attach_training_run,
     close_training_run,
     open_training_run,
     training_runs,
 )
-from astrid_training.database import open_database
-from astrid_training.digests import digest_value
-from astrid_training.records import TrainingRun
-from astrid_training.settings import Settings
 from astrid_training.urls import mask_url
 from deployments.console import say
 from deployments.runs import start_run, wait_for

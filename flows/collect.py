@@ -1,8 +1,6 @@
 """From validated detections to a published training set."""
 
-import os
 from datetime import UTC, datetime
-from getpass import getuser
 from typing import Any, Literal
 
 from prefect import flow
@@ -15,6 +13,7 @@ from astrid_training.errors import CollectionRefusedError
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.publish import Collected
 from astrid_training.records import BuiltBatch, Plan
+from astrid_training.users import user_name
 from flows.batches import build_batch
 from flows.parameters import flat_parameters
 from tasks.check_leaks import check_leaks
@@ -69,7 +68,7 @@ def training_data_collection_flow(
         params=params,
         as_of=as_of,
         source_digest=plan.source_digest,
-        created_by=_user(),
+        created_by=user_name(),
         flow_run_id=str(flow_run.id),
         batch_ids=[one.batch_id for one in claimed],
     )
@@ -79,13 +78,6 @@ def training_data_collection_flow(
     mlflow_run_id = log_lineage(dataset)
     training_run_id = trigger_training(dataset, params) if params.trigger_training else None
     return record_outcome(dataset, mlflow_run_id, training_run_id)
-
-
-def _user() -> str:
-    try:
-        return getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return f"uid {os.getuid()}"
 
 
 def _build(plan: Plan, params: TrainingDataCollectionParams) -> list[BuiltBatch]:

@@ -1,5 +1,6 @@
 """What the Prefect UI shows of a collection: its funnel, its report, its refusal."""
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,17 +30,23 @@ def report_artifact(url: str, name: str) -> None:
 
 
 def refusal_artifact(refusal: CollectionGateError, run: Collected) -> None:
-    """Keep the report of a refused collection in the store and show its reasons."""
+    """Keep the report of a refused collection in the store, for people and machines; show its reasons."""
+    asked = run.params.model_dump(mode="json")
+    quality = {**refusal.report.to_dict(), "reviews": dict(refusal.notes)}
+    key = f"refusals/{run.flow_run_id}.html"
     with TemporaryDirectory() as folder:
-        page = write_refusal(
-            run.params.name,
-            refusal.reasons,
-            refusal.funnel,
-            refusal.report.to_dict(),
-            Path(folder) / "refusal.html",
-        )
-        key = f"refusals/{run.flow_run_id}.html"
+        page = Path(folder) / "refusal.html"
+        write_refusal(run.params.name, refusal.reasons, refusal.funnel, quality, page, asked)
         places.store().put(key, page.read_bytes())
+    record = {
+        "name": run.params.name,
+        "reasons": refusal.reasons,
+        "funnel": [asdict(row) for row in refusal.funnel],
+        "quality_report": quality,
+        "collection_params": asked,
+        "as_of": run.as_of.isoformat(),
+    }
+    places.store().put(f"refusals/{run.flow_run_id}.json", json.dumps(record).encode())
     funnel_artifact(refusal.funnel, run.params.name)
     reasons = "\n".join(f"- {reason}" for reason in refusal.reasons)
     create_markdown_artifact(

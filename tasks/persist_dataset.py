@@ -40,7 +40,7 @@ def persist_dataset(
     store = places.store()
     assembled = assemble(store, selection, plan, built)
     try:
-        dataset = publish(places.database(), store, places.packs(), assembled, leaks, run)
+        dataset = publish(places.database(), store, places.packs(), assembled, run, leaks)
     except CollectionGateError as refusal:
         refusal_artifact(refusal, run)
         raise

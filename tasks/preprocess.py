@@ -29,6 +29,7 @@ __all__ = ["preprocess", "stamps_present"]
             "astrid_training.fits_guard",
             "astrid_training.measure",
             "astrid_training.positions",
+            "astrid_training.registration",
             "astrid_training.processor",
             "astrid_training.scaling",
             "astrid_training.stamps",

@@ -7,16 +7,12 @@ from prefect import task
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 
-from astrid_training.catalogue import (
-    attach_training_run,
-    close_training_run,
-    get_dataset,
-    open_training_run,
-)
+from astrid_training.catalogue import get_dataset
 from astrid_training.dataset import splits_from
 from astrid_training.lineage import finish_training_run, log_training_metrics, start_training_run
 from astrid_training.records import TrainingDataset
 from astrid_training.training import TrainingParams, TrainingResult, train_unet
+from astrid_training.trainings import attach_training_run, close_training_run, open_training_run
 from blocks import places
 
 __all__ = ["train_model"]

@@ -6,11 +6,11 @@ from prefect import task
 from prefect.deployments import run_deployment
 from prefect.logging import get_run_logger
 
-from astrid_training.catalogue import attach_training_run, close_training_run, open_training_run
 from astrid_training.digests import digest_value
 from astrid_training.faults import fault_point
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.records import PublishedDataset
+from astrid_training.trainings import attach_training_run, close_training_run, open_training_run
 from blocks import places
 from tasks.caching import step_options
 
@@ -23,7 +23,7 @@ TRAINING_DEPLOYMENT = "train-model/default"
     **step_options(
         "trigger_training",
         version=1,
-        modules=("astrid_training.catalogue",),
+        modules=("astrid_training.trainings",),
         within_run=True,  # the idempotency key below is what makes it happen once
     )
 )

@@ -311,6 +311,7 @@ def _collect_from(sky: Sky) -> Collect:
             "survey_ids": ["sim_ztf"],
             "quality_score_threshold": 0,
             "allow_one_class": True,
+            "allow_sparse_splits": True,
             "batch_samples": 64,
         }
         params = TrainingDataCollectionParams.model_validate({**lenient, **fields})
@@ -352,6 +353,6 @@ def _collect_from(sky: Sky) -> Collect:
             divided = divide(connection, assembled.samples, params.split, side)
         leaks = check_leaks(divided, sky.packs, params.preprocess)
         run = Collected(params, as_of, planned.source_digest, "tester", "no-flow-run", [])
-        return publish(sky.engine, store, sky.packs, assembled, leaks, run)
+        return publish(sky.engine, store, sky.packs, assembled, run, leaks)
 
     return run

@@ -2,7 +2,7 @@
 SELECT wanted.name || ' ' || wanted.privilege
 FROM (
     SELECT name, 'SELECT' AS privilege
-    FROM unnest(ARRAY['surveys', 'observations', 'preprocess_runs', 'difference_runs', 'detections', 'validation_events']) AS name
+    FROM unnest(ARRAY['surveys', 'observations', 'preprocess_runs', 'difference_runs', 'detections', 'validation_events', 'training_label_events']) AS name
     UNION ALL
     SELECT relname, privilege
     FROM pg_class, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS privilege

@@ -1,4 +1,5 @@
--- Adds to what is known of a dataset's quality; pixels, labels and splits never change. Rows of AstrID's own stay as they are.
-UPDATE training_datasets SET quality_report = COALESCE(quality_report, '{}') || CAST(:metrics AS jsonb)
+-- Adds to what was learnt of a dataset since it was published; a null takes a metric away. Its quality report stays as it was judged by.
+-- Rows of AstrID's own stay as they are.
+UPDATE training_datasets SET metrics = jsonb_strip_nulls(metrics || CAST(:metrics AS jsonb))
 WHERE CAST(id AS text) = :dataset_id AND version_id IS NOT NULL
 RETURNING id

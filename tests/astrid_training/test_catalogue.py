@@ -7,15 +7,14 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Engine, text
 
-from astrid_training.catalogue import (
-    TrainingDatasetManager,
+from astrid_training.catalogue import TrainingDatasetManager, get_dataset
+from astrid_training.errors import DatabaseUnavailableError, DatasetRevokedError
+from astrid_training.trainings import (
     attach_training_run,
     close_training_run,
-    get_dataset,
     open_training_run,
     training_runs,
 )
-from astrid_training.errors import DatabaseUnavailableError, DatasetRevokedError
 
 VERSION = "a" * 16
 ROW = """

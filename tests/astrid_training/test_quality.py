@@ -9,7 +9,13 @@ import pytest
 
 from astrid_training import quality
 from astrid_training.measure import MEASUREMENTS
-from astrid_training.quality import desirabilities, reference_values, sample_scores, usability
+from astrid_training.quality import (
+    desirabilities,
+    observing,
+    reference_values,
+    sample_scores,
+    usability,
+)
 from astrid_training.surveys.profiles import BandReference, SurveyProfile, profile_for
 
 GOOD: dict[str, Any] = {
@@ -198,3 +204,35 @@ def test_values_of_the_profile_come_first(monkeypatch: pytest.MonkeyPatch) -> No
     usual = references(*exposures(21))
     assert usual.fwhm_px == 2.2
     assert usual.depth_5sigma == pytest.approx(30)
+
+
+@pytest.mark.parametrize(
+    ("metric", "just", "beyond"),
+    [
+        ("fwhm", {"fwhm_px": 4.0}, {"fwhm_px": 4.01}),
+        ("depth", {"depth_5sigma": 20.0}, {"depth_5sigma": 19.99}),
+        ("difference_noise", {"difference_noise_ratio": 2.0}, {"difference_noise_ratio": 2.01}),
+        ("difference_noise", {"difference_noise_ratio": 0.5}, {"difference_noise_ratio": 0.49}),
+        ("registration", {"registration_px": 0.5}, {"registration_px": 0.51}),
+        ("cosmic_rays", {"cr_frac": 0.005}, {"cr_frac": 0.0051}),
+        ("valid_fraction", {"valid_frac": 0.8}, {"valid_frac": 0.79}),
+    ],
+)
+def test_observations_beyond_a_limit_are_counted(
+    metric: str, just: dict[str, Any], beyond: dict[str, Any]
+) -> None:
+    table = rows({}, {}, just, beyond)
+
+    told = observing(table, [BAND[0]] * 4, [BAND[1]] * 4, {BAND: USUAL})
+
+    assert told[metric]["known"] == 4
+    assert told[metric]["beyond_limit"] == 1
+    assert sum(one["beyond_limit"] for one in told.values()) == 1
+
+
+def test_a_metric_that_is_never_known_has_no_median() -> None:
+    told = observing(rows({"registration_px": None}), ["?"], ["?"], {})
+
+    assert told["registration"] == {"known": 0, "median": None, "beyond_limit": 0}
+    assert told["fwhm"]["known"] == 0
+    assert told["valid_fraction"]["median"] == 1.0

@@ -13,6 +13,7 @@ import pytest
 from astrid_training.packs import PackCache
 from astrid_training.records import FunnelRow
 from astrid_training.report import funnel_lines, write_refusal, write_report
+from astrid_training.surveys.profiles import BandReference
 
 HOSTILE = '<script>alert("x")</script>'
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -91,6 +92,46 @@ def test_it_says_what_was_published(published: Any, page: Page) -> None:
     assert "image quality 0.880 0.35 0.308" in page.text
     assert "two classes ✓ passed 120 real and 120 rejected" in page.text
     assert "val holds 3 rejected sky groups" in page.text
+
+
+def test_reviewers_are_told_with_what_was_learned_of_them(published: Any, tmp_path: Path) -> None:
+    reviews = {
+        "votes": {"counts": 7},
+        "unmapped_words": {},
+        "mutated_after_as_of": 0,
+        "min_model_score": 0.4,
+        "reviewers": [
+            {
+                "validator": "ada <b>",
+                "votes": 5,
+                "overlapping": 2,
+                "sensitivity": 0.91,
+                "specificity": 0.85,
+                "agreement": None,
+                "levels": {"HIGH": 4, "none": 1},
+                "machine": False,
+            }
+        ],
+        "consistency": {
+            "n_multi": 1,
+            "pair_agreement": 1.0,
+            "alpha": None,
+            "contradiction_rate": 0.0,
+            "flip_rate": None,
+            "n_repeated": 0,
+        },
+    }
+    quality = {**published.record.quality_report, "reviews": reviews}
+    record = dataclasses.replace(published.record, quality_report=quality)
+
+    path = write_report(
+        record, published.samples.slice(0, 1), PackCache(published.store, tmp_path), tmp_path / "r"
+    )
+
+    text = Page(path.read_text()).text
+    assert "ada <b> 5 2 0.910 0.850 unknown high 4, none 1" in text
+    assert "100.0% of their pairs agree (Krippendorff's alpha unknown)" in text
+    assert "the model scored at least 0.4" in text
 
 
 def test_the_funnel_adds_up_before_the_readers_eyes(page: Page) -> None:
@@ -214,3 +255,48 @@ def test_a_refusal_gives_its_reasons_first(published: Any, tmp_path: Path) -> No
     assert page.text.index(reasons[0]) < page.text.index("From reviews to samples")
     assert "257 selected − 17 dropped = 240 kept" in page.text
     assert "image quality 0.880" in page.text
+
+
+def test_a_refusal_keeps_everything_that_was_found_out(published: Any, tmp_path: Path) -> None:
+    report = published.record.quality_report | {
+        "gates": [
+            {
+                "name": "coverage",
+                "passed": True,
+                "detail": "x",
+                "overridden_by": "allow_low_coverage",
+            }
+        ],
+        "reviews": {
+            "votes": {"counts": 276, "superseded": 10},
+            "unmapped_words": {"hmm": 2},
+            "mutated_after_as_of": 3,
+        },
+        "consistency": {
+            "n_multi": 41,
+            "alpha": 0.613,
+            "pair_agreement": 0.9,
+            "contradiction_rate": 0.02,
+            "flip_rate": None,
+        },
+        "human_image_quality": {"spearman": 0.412, "n": 33},
+        "observing": {"registration": {"known": 71, "median": 0.055, "beyond_limit": 4}},
+        "references": {"sim_ztf": {"ztf_r": dict.fromkeys(BandReference.model_fields, 2.25)}},
+    }
+    params = {"survey_ids": ["sim_ztf"], "allow_low_coverage": True}
+
+    path = write_refusal("x", ["a"], published.record.funnel, report, tmp_path / "r.html", params)
+
+    page = Page(path.read_text())
+    for told in (
+        "coverage ✗ let through",
+        "count 276",
+        "hmm (2)",
+        "41 subjects have several; Krippendorff's alpha 0.613",
+        "turned round on a second look unknown",
+        "said of 33 images how good they are; the rank correlation (Spearman) with the score is 0.412",
+        "registration 71 0.055 4",
+        "sim_ztf ztf_r 2.250",
+        '"allow_low_coverage": true',
+    ):
+        assert told in page.text

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from astrid_training.digests import sample_key, sky_sample_key
-from astrid_training.sample_rows import insert_samples
+from astrid_training.sample_rows import LABELS, METADATA, insert_samples
 
 DATASET = uuid4()
 
@@ -31,6 +31,8 @@ def table(count: int, samples: Any) -> pa.Table:
     nothing = pa.nulls(count, pa.string())
     for name in ("detection_id", "observation_id"):
         part = part.set_column(part.column_names.index(name), name, nothing)
+    for name in {*LABELS, *METADATA} - set(part.column_names):
+        part = part.append_column(name, nothing)
     return part
 
 

@@ -22,6 +22,7 @@ from astrid_training.records import PublishedDataset, TrainingDataset
 from astrid_training.samples import read_samples
 from astrid_training.sky import sky_key
 from astrid_training.splits import hashed_split
+from astrid_training.store import Store
 
 Collect = Callable[..., PublishedDataset]
 TWIN = UUID("7d4e6a52-1111-4c77-9d0a-3a5b8f2f4c11")
@@ -255,7 +256,8 @@ def test_the_same_sky_in_another_home_has_the_same_digests(
     sky.engine.dispose()
     engine: Engine = databases.make(str(sky.engine.url.database))
     shutil.copytree(sky.home / "store", tmp_path / "elsewhere" / "store")
-    twin = type(sky)(engine, tmp_path / "elsewhere", sky.truth)
+    store = Store(f"file://{tmp_path}/elsewhere/store")
+    twin = type(sky)(engine, tmp_path / "elsewhere", sky.truth, store)
     with sky.engine.connect() as connection:
         now = connection.execute(text("SELECT now()")).scalar_one()
 

@@ -29,7 +29,7 @@ REQUEST: dict[str, Any] = {
     "max_samples": 5000,
     "name": "hst_jwst_2024_anomalies",
 }
-GATES = {"allow_one_class": False, "batch_samples": 512}
+GATES = {"allow_one_class": False, "allow_sparse_splits": False, "batch_samples": 512}
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,10 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun
 from sqlalchemy import Engine, text
 
-from astrid_training.catalogue import TrainingDatasetManager, training_runs
+from astrid_training.catalogue import TrainingDatasetManager
 from astrid_training.database import open_database
 from astrid_training.simulate import SkyPlan
+from astrid_training.trainings import training_runs
 from deployments.bootstrap import bootstrap
 from deployments.collect_command import parameters_from
 from deployments.events import emit_batch_closed
@@ -45,6 +46,7 @@ SKY = SkyPlan(
 LENIENT: dict[str, Any] = {
     "survey_ids": ["sim_small"],
     "quality_score_threshold": 0,
+    "allow_sparse_splits": True,
     "batch_samples": 64,
     "training_steps": 2,
 }
@@ -329,11 +331,37 @@ def cli(ready: Any, *arguments: str, **environment: str) -> subprocess.Completed
     )
 
 
+def test_a_refused_collection_fails_with_its_reasons_and_keeps_the_report(
+    ready: Any, engine: Engine
+) -> None:
+    asked = {**LENIENT, "name": "below", "quality_score_threshold": 1, "allow_sparse_splits": False}
+
+    run = run_and_wait(COLLECTION, asked, quiet)
+
+    assert run.state == "Failed"
+    folder = ready.home / "store" / "refusals"
+    kept = json.loads((folder / f"{run.id}.json").read_text())
+    assert any("is below 1: improve" in reason for reason in kept["reasons"])
+    assert all(reason in run.message for reason in kept["reasons"])
+    selected, *drops, stayed = [row["count"] for row in kept["funnel"]]
+    assert selected == stayed + sum(drops) > 0
+    report = kept["quality_report"]
+    assert report["issues"][: len(kept["reasons"])] == kept["reasons"]
+    assert report["reviews"]["votes"]["counts"] > 0
+    assert report["observing"]["registration"]["known"] > 0
+    assert kept["collection_params"]["quality_score_threshold"] == 1
+    assert "below was refused" in (folder / f"{run.id}.html").read_text()
+    with engine.connect() as connection:
+        made = text("SELECT count(*) FROM training_datasets WHERE name = 'below'")
+        assert connection.execute(made).scalar_one() == 0
+
+
 def test_the_command_line_collects_and_tells_all_as_json(ready: Any) -> None:
     got = cli(
         ready,
         *("collect", "--name", "by hand", "--survey-ids", "sim_small"),
-        *("--quality-score-threshold", "0", "--trigger-training", "false", "--json"),
+        *("--quality-score-threshold", "0", "--allow-sparse-splits", "true"),
+        *("--trigger-training", "false", "--json"),
     )
 
     assert got.returncode == 0, got.stderr

@@ -10,8 +10,8 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from sqlalchemy import Engine, text
 from typer.testing import CliRunner
 
-from astrid_training.catalogue import close_training_run, open_training_run, training_runs
 from astrid_training.settings import Settings, resolve
+from astrid_training.trainings import close_training_run, open_training_run, training_runs
 from deployments import demo as module
 from deployments.cli import app
 from deployments.runs import ServerUnavailableError

@@ -28,7 +28,7 @@ REFUSALS = {
     "Reject": 2,
 }
 """Call -> which argument is the reason."""
-JUDGES = {"_label_problem", "_outcome", "_problem", "problem"}
+JUDGES = {"_outcome", "_problem"}
 """Functions that return a reason, alone or first."""
 
 
@@ -139,10 +139,17 @@ def places_of_reasons(node: ast.AST) -> Iterator[ast.expr | None]:
             yield from keys
         case ast.Assign(targets=[target], value=value) if holds(target):
             yield value
-        case ast.FunctionDef(name=name) if name in JUDGES:
+        case ast.FunctionDef(name=name) if name in JUDGES or name.endswith("_problems"):
             for one in ast.walk(node):
                 if isinstance(one, ast.Return):
-                    yield one.value.elts[0] if isinstance(one.value, ast.Tuple) else one.value
+                    yield from told(one.value)
+
+
+def told(value: ast.expr | None) -> list[ast.expr | None]:
+    """Return where a reason may stand: a tuple's first place, a mapping's keys, the value itself."""
+    if isinstance(value, ast.Dict):
+        return list(value.keys)
+    return [value.elts[0] if isinstance(value, ast.Tuple) else value]
 
 
 def holds(target: ast.expr) -> bool:

@@ -4,15 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, create_engine
 
-from astrid_training.catalogue import close_training_run, open_training_run
 from astrid_training.dataset import load_training_dataset
 from astrid_training.errors import DatabaseRightsError
 from astrid_training.migrate import migrate
 from astrid_training.records import PublishedDataset
 from astrid_training.settings import resolve
 from astrid_training.simulate import SkyPlan, simulate
+from astrid_training.trainings import close_training_run, open_training_run
 
 Collect = Callable[..., PublishedDataset]
 AstridDatabase = Callable[..., Engine]
@@ -66,6 +66,11 @@ def test_the_roles_files_can_be_run_again(astrid: AstridDatabase, session: Any) 
         "FROM pg_class WHERE relkind = 'r' AND relname LIKE 'training%'",
     )
     assert rights == [(True, True, False)]
+    forgettable = session(owner).rows(
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'training%' "
+        "AND has_table_privilege('astrid_training', oid, 'DELETE')",
+    )
+    assert forgettable == [("training_image_catalogue",)]
 
 
 def test_the_reader_is_made_after_the_tables(astrid: AstridDatabase, session: Any) -> None:
@@ -92,3 +97,15 @@ def test_a_role_that_only_reads_loads_a_dataset(sky: Any, db: Any, collect: Coll
         with pytest.raises(DatabaseRightsError, match="role astrid_training_reader"):
             reader.execute(refused)
     reader.engine.dispose()
+
+
+@pytest.mark.parametrize("sky", ["collector after the owner"], indirect=True)
+def test_a_table_that_the_role_may_not_read_is_named(
+    sky: Any, db: Any, databases: Any, session: Any
+) -> None:
+    owner = create_engine(databases.admin.url.set(database=sky.engine.url.database))
+    session(owner).execute("REVOKE SELECT ON validation_events FROM astrid_training")
+    owner.dispose()
+
+    with pytest.raises(DatabaseRightsError, match="permission denied for table validation_events"):
+        db.select()

@@ -5,14 +5,10 @@ from typing import Any
 
 import pytest
 
-from astrid_training.catalogue import (
-    TrainingDatasetManager,
-    close_training_run,
-    open_training_run,
-    training_runs,
-)
+from astrid_training.catalogue import TrainingDatasetManager
 from astrid_training.errors import DatasetNotFoundError
 from astrid_training.records import PublishedDataset
+from astrid_training.trainings import close_training_run, open_training_run, training_runs
 
 Collect = Callable[..., PublishedDataset]
 ASTRIDS_DATASET = "a0000000-0000-4000-8000-000000000001"

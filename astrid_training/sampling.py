@@ -1,0 +1,41 @@
+"""At most so many subjects, spread evenly over strata, the same ones each time."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrid_training.digests import unit_hash
+
+__all__ = ["take_evenly"]
+
+
+def take_evenly(
+    strata: Sequence[str], group_keys: Sequence[str], keys: Sequence[str], salt: str, limit: int
+) -> NDArray[np.bool_]:
+    """Return (n,) which subjects are taken: from each stratum as many as the others allow.
+
+    Within a stratum the order is a hash of the sky group, so that a larger limit only adds subjects,
+    and neither brightness nor date decides.
+
+    Args:
+        strata: (n,) survey and class.
+        group_keys: (n,) of the sky groups.
+        keys: (n,) lasting names; they order subjects of one group.
+        salt: of the hash.
+        limit: most subjects.
+    """
+    size = len(keys)
+    if size <= limit:
+        return np.ones(size, bool)
+    _, stratum = np.unique(np.asarray(strata, str), return_inverse=True)
+    hashes = {key: unit_hash(salt, key) for key in set(group_keys)}
+    rank = np.array([hashes[key] for key in group_keys])
+    name = np.asarray(keys, str)
+    within = np.lexsort((name, rank, stratum))
+    position = np.empty(size, np.int64)
+    starts = np.searchsorted(stratum[within], stratum[within])
+    position[within] = np.arange(size) - starts
+    taken = np.zeros(size, bool)
+    taken[np.lexsort((name, stratum, position))[:limit]] = True
+    return taken

@@ -1,0 +1,6 @@
+-- How many built stamps no published sample is made of, older than :before. Samples name their pack in image_path, <store>/images/<digest>.npy#<row>.
+WITH used AS MATERIALIZED (
+    SELECT DISTINCT substring(image_path FROM '/images/([0-9a-f]{64})[.]npy#') AS pack FROM training_samples WHERE sample_key IS NOT NULL
+)
+SELECT count(*) FROM training_image_catalogue c
+WHERE c.image_pack IS NOT NULL AND c.at < :before AND NOT EXISTS (SELECT FROM used u WHERE u.pack = c.image_pack)

@@ -1,0 +1,47 @@
+-- Every review entered by :as_of of a detection in the scope, as CSV. One that was changed or deleted since is told as it was, where the log
+-- of changes has it; where it has not, the row that is there now is told and marked as changed. A version holds since the review was
+-- entered, which may be long before it came into this database, or since the instant of its change.
+-- Uses the indexes of reviewed_detections, ix_training_label_events_changes and ix_training_label_events_event.
+COPY (
+    WITH exposure AS MATERIALIZED (
+        SELECT o.id
+        FROM observations o
+        JOIN surveys s ON s.id = o.survey_id
+        WHERE s.name = ANY(CAST(:surveys AS text[]))
+          AND (CAST(:start AS timestamptz) IS NULL OR o.observation_time >= :start)
+          AND (CAST(:end AS timestamptz) IS NULL OR o.observation_time < :end)
+          AND (CAST(:bands AS text[]) IS NULL OR o.filter_band = ANY(CAST(:bands AS text[])))
+    ),
+    former AS MATERIALIZED (
+        SELECT DISTINCT ON (l.event_id) l.event_id, l.operation, l.row
+        FROM (SELECT DISTINCT event_id FROM training_label_events WHERE operation IN ('U', 'D') AND at > :as_of) c
+        JOIN training_label_events l ON l.event_id = c.event_id
+        CROSS JOIN LATERAL (
+            SELECT CASE l.operation WHEN 'I' THEN GREATEST(CAST(l.row ->> 'created_at' AS timestamptz), CAST(l.row ->> 'updated_at' AS timestamptz))
+                                    ELSE l.at END AS since
+        ) t
+        WHERE t.since <= :as_of
+        ORDER BY l.event_id, t.since DESC, l.id DESC
+    ),
+    known AS (
+        SELECT v.id, v.detection_id, v.validator_id, v.is_valid, v.label, v.confidence_level, v.image_quality, v.tags, v.created_at, v.updated_at > :as_of AS changed
+        FROM exposure e
+        JOIN detections d ON d.observation_id = e.id
+        JOIN validation_events v ON v.detection_id = d.id
+        WHERE v.created_at <= :as_of AND NOT EXISTS (SELECT FROM former f WHERE f.event_id = v.id)
+          AND d.dec BETWEEN CAST(:dec_from AS numeric) AND CAST(:dec_to AS numeric)
+          AND CASE WHEN CAST(:ra_from AS numeric) <= CAST(:ra_to AS numeric)
+                   THEN d.ra BETWEEN CAST(:ra_from AS numeric) AND CAST(:ra_to AS numeric)
+                   ELSE d.ra >= CAST(:ra_from AS numeric) OR d.ra <= CAST(:ra_to AS numeric) END
+        UNION ALL
+        SELECT v.id, v.detection_id, v.validator_id, v.is_valid, v.label, v.confidence_level, v.image_quality, v.tags, v.created_at, false
+        FROM former f
+        CROSS JOIN jsonb_populate_record(CAST(NULL AS validation_events), f.row) v
+        WHERE f.operation <> 'D' AND v.created_at <= :as_of
+    )
+    SELECT id AS event_id, detection_id, validator_id AS validator, is_valid, label, confidence_level AS level, image_quality,
+           CASE WHEN tags ->> 'label_source' IN ('machine', 'gold') THEN tags ->> 'label_source' ELSE 'human' END AS source,
+           CASE WHEN tags ->> 'selected_for' IN ('queue', 'random_audit') THEN tags ->> 'selected_for' END AS selected_for,
+           created_at AS at, changed
+    FROM known
+) TO STDOUT (FORMAT csv, HEADER)
