@@ -24,7 +24,7 @@ from astrid_training.selection import read_notes
 from astrid_training.sky_negatives import read_sky_notes
 from astrid_training.store import Store
 
-__all__ = ["Assembled", "assemble", "class_counts", "split_counts"]
+__all__ = ["Assembled", "assemble", "class_counts", "funnel_of", "split_counts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +60,8 @@ def assemble(
     rejects += plan.rejects + [reject for batch in built for reject in batch.rejects]
     samples = _join(table.filter(pc.is_null(table["reason"])), store, built)
     keys = table["sample_key"].to_pylist()
-    check_funnel(keys, samples["sample_key"].to_pylist(), rejects)
-    funnel = [
-        FunnelRow("fetch_validated_detections", "selected", len(keys)),
-        *count_rejects(rejects),
-        FunnelRow("persist_dataset", "kept", samples.num_rows),
-    ]
+    left = samples["sample_key"].to_pylist()
+    funnel = funnel_of("fetch_validated_detections", keys, left, rejects)
     detections = dict(zip(keys, table["detection_id"].to_pylist(), strict=True))
     rejects.sort(key=lambda reject: reject.sample_key)
     notes = read_notes(table) | {"negatives": {"sky": read_sky_notes(table)}}
@@ -83,6 +79,22 @@ def _join(kept: pa.Table, store: Store, built: Sequence[BuiltBatch]) -> pa.Table
         value = pc.coalesce(joined[name], joined[f"told_{name}"])
         joined = joined.set_column(joined.column_names.index(name), name, value)
     return joined.drop_columns([f"told_{name}" for name in both])
+
+
+def funnel_of(
+    step: str, selected: Sequence[str], kept: Sequence[str], rejects: Sequence[Reject]
+) -> list[FunnelRow]:
+    """Return the funnel: selected at `step`, the drops by step and reason, kept.
+
+    Raises:
+        FunnelError: if a subject is lost or counted twice.
+    """
+    check_funnel(selected, kept, rejects)
+    return [
+        FunnelRow(step, "selected", len(selected)),
+        *count_rejects(rejects),
+        FunnelRow("persist_dataset", "kept", len(kept)),
+    ]
 
 
 def check_funnel(selected: Sequence[str], kept: Sequence[str], rejects: Sequence[Reject]) -> None:

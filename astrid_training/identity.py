@@ -17,7 +17,7 @@ NOT_ASKED = {"as_of", "name", "description", "batch_samples", "trigger_training"
 
 
 def dataset_digests(samples: pa.Table) -> dict[str, str]:
-    """Return the label, content and split digests of samples sorted by key.
+    """Return the label, content and split digests of samples, in whatever order they come.
 
     Content is what a model sees: pixels, masks and labels of each sample. It does not depend on
     packs, batches, workers or places.
@@ -25,9 +25,16 @@ def dataset_digests(samples: pa.Table) -> dict[str, str]:
     Args:
         samples: sample_key, image_digest, mask_digest, anomaly_type, p_real, split, votes.
     """
-    rows = samples.select(
-        ["sample_key", "image_digest", "mask_digest", "anomaly_type", "p_real", "split", "votes"]
-    ).to_pylist()
+    columns = (
+        "sample_key",
+        "image_digest",
+        "mask_digest",
+        "anomaly_type",
+        "p_real",
+        "split",
+        "votes",
+    )
+    rows = samples.select(columns).sort_by("sample_key").to_pylist()
     keyed = [(row, f"{row['anomaly_type']}|{row['p_real']:.6f}") for row in rows]
     labels = [f"{row['sample_key']}|{label}|{_event_ids(row['votes'])}" for row, label in keyed]
     return {

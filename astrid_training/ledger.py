@@ -5,58 +5,53 @@ from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from astrid_training.database import query
+from astrid_training.groups import Places, pixel_scales, places_of
 from astrid_training.params import SplitPolicy
 from astrid_training.splits import (
     QUARANTINE,
     Assignment,
+    Division,
     LedgerMember,
+    Sighting,
     assign_splits,
-    link_radius,
 )
 
 __all__ = ["extend_ledger", "ledger_head", "propose_splits"]
 
 
 def propose_splits(
-    connection: Connection, samples: pa.Table, policy: SplitPolicy
-) -> list[Assignment]:
+    connection: Connection, samples: pa.Table, policy: SplitPolicy, stamp_size: int
+) -> Division:
     """Return group and split of each sample, as the ledger and the hash have them now.
 
     Args:
         connection: to read the ledger.
-        samples: sample_key, ra_deg, dec_deg, fwhm_arcsec, observation_time.
+        samples: as `groups.places_of` reads them.
         policy: whose ledger.
+        stamp_size: side of the stamp, pixels.
     """
-    dec, radius = samples["dec_deg"].to_numpy(), link_radius(samples["fwhm_arcsec"].to_numpy())
-    return assign_splits(
-        samples["sample_key"].to_pylist(),
-        samples["ra_deg"].to_numpy(),
-        dec,
-        radius,
-        samples["observation_time"].to_pylist(),
-        _members(connection, policy, dec, radius),
-        policy,
+    places = places_of(samples, stamp_size, by_field=policy.by_night)
+    sighting = Sighting(
+        places, samples["observation_time"].to_pylist(), stamp_size * pixel_scales(samples)
     )
+    return assign_splits(sighting, _members(connection, policy, places), policy)
 
 
-def _members(
-    connection: Connection,
-    policy: SplitPolicy,
-    dec_deg: NDArray[np.float64],
-    radius_arcsec: NDArray[np.float64],
-) -> list[LedgerMember]:
-    """Return the members of earlier datasets that these positions, or theirs, can reach."""
-    if not len(dec_deg):
+def _members(connection: Connection, policy: SplitPolicy, places: Places) -> list[LedgerMember]:
+    """Return the members of earlier datasets that these places, or theirs, can reach."""
+    if not len(places):
         return []
     wanted = {
         "policy": policy.salt,
-        "dec_from": float(dec_deg.min()),
-        "dec_to": float(dec_deg.max()),
-        "reach_arcsec": float(radius_arcsec.max()),
+        "dec_from": float(places.dec_deg.min()),
+        "dec_to": float(places.dec_deg.max()),
+        # a square's corner is farther than its side
+        "reach_arcsec": float(np.maximum(places.radius_arcsec, 1.5 * places.half_arcsec).max()),
+        "movers": sorted({name for name in places.mover if name}),
+        "fields": sorted({name for name in places.field if name}),
     }
     return [LedgerMember(*row) for row in connection.execute(query("split_members"), wanted)]
 
@@ -72,29 +67,47 @@ def extend_ledger(
     samples: pa.Table,
     assignments: Sequence[Assignment],
     policy: SplitPolicy,
+    stamp_size: int,
     dataset_id: UUID,
 ) -> None:
-    """Write the new groups, and where the members of all groups lie; quarantined ones stay open."""
-    groups = {one.group_key: one.split for one in assignments if not one.known}
+    """Write the new groups, and where the members of all groups lie; quarantined ones stay open.
+
+    Args:
+        connection: of the publishing transaction.
+        samples: that were divided.
+        assignments: of each.
+        policy: whose ledger.
+        stamp_size: side of the stamp, pixels.
+        dataset_id: the first dataset that holds the new groups.
+    """
+    settled = [one.reason is None and one.split != QUARANTINE for one in assignments]
+    members = samples.filter(np.array(settled, bool))
+    kept = [one for one, holds in zip(assignments, settled, strict=True) if holds]
+    new = {one.group_key: one for one in kept if not one.known}
     connection.execute(
         query("ledger_add"),
         {
             "policy": policy.salt,
             "dataset_id": dataset_id,
-            "group_keys": sorted(groups),
-            "splits": [groups[key] for key in sorted(groups)],
+            "group_keys": sorted(new),
+            "splits": [new[key].split for key in sorted(new)],
+            "tiles": [new[key].tile for key in sorted(new)],
         },
     )
-    settled = np.array([one.split != QUARANTINE for one in assignments], bool)
-    members = samples.filter(settled)
+    places = places_of(members, stamp_size, by_field=policy.by_night)
     connection.execute(
         query("ledger_members_add"),
         {
             "policy": policy.salt,
-            "sample_keys": members["sample_key"].to_pylist(),
-            "group_keys": members["group_key"].to_pylist(),
-            "ra_deg": members["ra_deg"].to_pylist(),
-            "dec_deg": members["dec_deg"].to_pylist(),
-            "radius_arcsec": link_radius(members["fwhm_arcsec"].to_numpy()).tolist(),
+            "sample_keys": places.sample_key,
+            "group_keys": [one.group_key for one in kept],
+            "ra_deg": places.ra_deg.tolist(),
+            "dec_deg": places.dec_deg.tolist(),
+            "radius_arcsec": places.radius_arcsec.tolist(),
+            "half_arcsec": places.half_arcsec.tolist(),
+            "exposure": places.exposure,
+            "reference": places.reference,
+            "mover": places.mover,
+            "field": places.field,
         },
     )

@@ -94,8 +94,8 @@ def hold_back(
         left[splits[index]] -= 1
         held[index] = left[splits[index]] < 0
     return [
-        replace(one, split=QUARANTINE, known=True) if out else one
-        for one, out in zip(assignments, held, strict=True)
+        replace(one, split=QUARANTINE, known=True, reason=f"{source}_held_back") if out else one
+        for one, out, source in zip(assignments, held, sources, strict=True)
     ]
 
 

@@ -1,6 +1,6 @@
 """What a person may ask for: the one parameter model behind every way in."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -131,6 +131,13 @@ class MaskRule(_Frozen):
     )
 
 
+def _aware(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+UtcDatetime = Annotated[datetime, AfterValidator(_aware)]
+
+
 class NegativesRule(_Frozen):
     """How many negatives stand beside the real ones. Limits only: no real one is left out for them."""
 
@@ -168,32 +175,54 @@ class Cone(_Frozen):
 
 
 class SplitPolicy(_Frozen):
-    """Which share of the sky goes to which split. Its name and version are the hash's salt."""
+    """Which share of the sky, or of time, goes to which split. What it says is the hash's salt."""
 
     model_config = ConfigDict(title="Splits")
 
     name: str = Field(
         "sky",
         min_length=1,
-        max_length=64,
+        max_length=40,
         pattern=r"^[a-z0-9_-]+$",
         description="Name of the policy; another name divides the sky anew.",
     )
     version: int = Field(1, ge=1, description="Another version divides the sky anew.")
+    strategy: Literal["group", "time"] = Field(
+        "group",
+        description="group: each place on the sky is hashed into a split; time: earlier exposures "
+        "train, later ones test, and what was seen before is left out of the later splits.",
+    )
     train: float = Field(0.8, gt=0, lt=1, description="Share of the sky groups to train on.")
     val: float = Field(0.1, gt=0, lt=1, description="Share to choose models by.")
     test: float = Field(
         0.1, gt=0, lt=1, description="Share to judge the chosen model by; the three sum to 1."
     )
+    val_from: UtcDatetime | None = Field(
+        None, description="For strategy time: exposures from here on validate."
+    )
+    test_from: UtcDatetime | None = Field(
+        None, description="For strategy time: exposures from here on test."
+    )
+    gap_nights: float = Field(
+        1, ge=1, le=3650, description="For strategy time: days left out before val and before test."
+    )
+    by_night: bool = Field(
+        default=False,
+        description="Join also what one night saw over one reference image into one group.",
+    )
 
     @property
     def salt(self) -> str:
-        """The text that, with a group's key, decides its split."""
-        ratios = "" if (self.train, self.val, self.test) == (0.8, 0.1, 0.1) else self._ratios()
-        return f"{self.name}-v{self.version}{ratios}"
-
-    def _ratios(self) -> str:
-        return f"-{self.train:g}-{self.val:g}-{self.test:g}"
+        """The text that, with a group's key, decides its split, and names the policy's ledger."""
+        parts = [f"{self.name}-v{self.version}"]
+        if self.by_night:
+            parts.append("night")
+        if self.val_from is not None and self.test_from is not None:
+            parts += [f"{moment:%Y%m%dT%H%M%S}" for moment in (self.val_from, self.test_from)]
+            parts.append(f"{self.gap_nights:g}")
+        elif (self.train, self.val, self.test) != (0.8, 0.1, 0.1):
+            parts += [f"{share:g}" for share in (self.train, self.val, self.test)]
+        return "-".join(parts)
 
     @model_validator(mode="after")
     def _sum_to_one(self) -> Self:
@@ -202,12 +231,23 @@ class SplitPolicy(_Frozen):
             raise ValueError(f"train + val + test = {total:g}; make them sum to 1")
         return self
 
-
-def _aware(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-UtcDatetime = Annotated[datetime, AfterValidator(_aware)]
+    @model_validator(mode="after")
+    def _times_in_order(self) -> Self:
+        times = self.val_from, self.test_from
+        if self.strategy == "group":
+            if times != (None, None):
+                raise ValueError(
+                    "val_from and test_from are for strategy time; set that, or leave them out"
+                )
+            return self
+        if self.val_from is None or self.test_from is None:
+            raise ValueError("strategy time needs val_from and test_from; give both")
+        if self.val_from + timedelta(days=self.gap_nights) >= self.test_from:
+            raise ValueError(
+                f"val_from {self.val_from.isoformat()} leaves no time to validate before test_from "
+                f"{self.test_from.isoformat()}; put more than gap_nights between them"
+            )
+        return self
 
 
 class TrainingDataCollectionParams(_Frozen):

@@ -1,70 +1,37 @@
 """A collection becomes a dataset in one transaction, or not at all."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from sqlalchemy import Connection, Engine
 
-from astrid_training.assemble import Assembled, class_counts, split_counts
+from astrid_training.assemble import Assembled, class_counts, funnel_of, split_counts
 from astrid_training.claims import settle_batches
 from astrid_training.database import query
-from astrid_training.digests import canonical_json, digest_value
+from astrid_training.digests import digest_value
 from astrid_training.errors import DatasetRevokedError, GateFailedError
 from astrid_training.identity import dataset_digests, query_digest, version_id
-from astrid_training.ledger import extend_ledger, ledger_head, propose_splits
+from astrid_training.leaks import check_leaks, divide
+from astrid_training.ledger import extend_ledger, ledger_head
 from astrid_training.migrate import migrations
-from astrid_training.negatives import hold_back
 from astrid_training.packs import FORMAT_VERSION, PackCache, put_table
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.processor import fingerprint
 from astrid_training.quality import DataQualityReport
-from astrid_training.records import FunnelRow, PublishedDataset
+from astrid_training.records import FunnelRow, Leaks, PublishedDataset, Reject
+from astrid_training.sample_rows import insert_samples
 from astrid_training.samples import SCHEMA
 from astrid_training.scores import assess
-from astrid_training.splits import Assignment
+from astrid_training.splits import QUARANTINE, Assignment
 from astrid_training.store import Store
 
 __all__ = ["Collected", "CollectionGateError", "publish"]
-
-_LABELS = (
-    "anomaly_type",
-    "is_anomaly",
-    "confidence",
-    "p_real",
-    "tier",
-    "label_source",
-    "n_votes",
-    "n_validators",
-    "agreement",
-    "selected_for",
-)
-_METADATA = (
-    "survey",
-    "band",
-    "observation_time",
-    "ra_deg",
-    "dec_deg",
-    "x",
-    "y",
-    "fwhm_px",
-    "fwhm_source",
-    "mask_flags",
-    "quality_score",
-    "source_kind",
-    "science_kind",
-    "reference_kind",
-    "difference_kind",
-    "diff_sign",
-    "model_score",
-    "science_path",
-    "reference_path",
-    "difference_path",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,35 +63,48 @@ class CollectionGateError(GateFailedError):
 
 
 def publish(
-    engine: Engine, store: Store, packs: PackCache, assembled: Assembled, run: Collected
+    engine: Engine,
+    store: Store,
+    packs: PackCache,
+    assembled: Assembled,
+    run: Collected,
+    leaks: Leaks | None = None,
 ) -> PublishedDataset:
-    """Verify, split, judge and store a dataset, or return the active one if it is the same.
+    """Verify, divide, judge and store a dataset, or return the active one if it is the same.
 
     Every pack is hashed first. Then, in one transaction under a lock that all publishers take:
-    groups are looked up in the ledger again, gates are judged, and dataset, samples, rejects,
-    ledger and settled batches are written together.
+    groups are looked up in the ledger again, and if they have changed, the leak gate looks again;
+    gates are judged, and dataset, samples, rejects, ledger and settled batches are written together.
+
+    Args:
+        engine: of the database.
+        store: gets the table of samples.
+        packs: where the samples' pixels lie.
+        assembled: all that was built, and all that left.
+        run: who collected, how.
+        leaks: what the leak gate found of the samples; None: it looks now.
 
     Raises:
         CollectionGateError: if a gate fails; nothing is written then.
+        LeaksFoundError: if something is in two splits all the same; nothing is written then.
         DatasetRevokedError: if a dataset of this name and content was revoked.
         StoreCorruptError: if a pack is damaged.
         MissingObjectError: if a pack has gone.
     """
     with engine.connect() as connection:
-        draft = _draft(connection, assembled, run)
+        draft = _draft(connection, packs, assembled, run, leaks)
     if draft.same is None:  # an active dataset was verified when it was published
-        _verify(packs, assembled.samples)
+        _verify(packs, draft.samples)
     with engine.begin() as connection:
         connection.execute(query("publish_lock"))
-        draft = _draft(connection, assembled, run)  # others may have published meanwhile
+        # others may have published meanwhile
+        draft = _draft(connection, packs, assembled, run, draft.leaks)
         dataset_id = draft.same or uuid4()
         if draft.same is None:
             _insert_dataset(connection, store, assembled, draft, run, dataset_id)
-            _insert_samples(connection, store, draft.samples, dataset_id)
-            _insert_rejects(connection, assembled, dataset_id)
-            extend_ledger(
-                connection, draft.samples, draft.assignments, run.params.split, dataset_id
-            )
+            insert_samples(connection, draft.samples, dataset_id, store.url)
+            _insert_rejects(connection, assembled, draft.rejects, dataset_id)
+            _extend_ledger(connection, draft, run, dataset_id)
         if run.batch_ids:
             settle_batches(connection, run.batch_ids, dataset_id)
     return PublishedDataset(
@@ -132,13 +112,13 @@ def publish(
         version_id=version_id(draft.digests),
         name=run.params.name,
         reused=draft.same is not None,
-        total_samples=draft.samples.num_rows,
+        total_samples=draft.kept,
         splits=split_counts(draft.samples),
         classes=class_counts(draft.samples),
         anomaly_ratio=draft.report.anomaly_ratio,
         quality_score=draft.report.quality_score,
         digests=draft.digests,
-        funnel=assembled.funnel,
+        funnel=draft.funnel,
     )
 
 
@@ -147,28 +127,44 @@ class _Draft:
     """A dataset as it would be published now."""
 
     samples: pa.Table
-    assignments: list[Assignment]
+    """Kept ones, and those in quarantine."""
+    kept: int
+    """Samples in train, val or test."""
+    assignments: dict[str, Assignment]
+    """By sample_key."""
+    rejects: list[Reject]
+    """All that left; those in quarantine among them."""
+    funnel: list[FunnelRow]
     report: DataQualityReport
+    leaks: Leaks
     digests: dict[str, str]
     same: UUID | None
     """The active dataset that holds exactly this."""
 
 
-def _draft(connection: Connection, assembled: Assembled, run: Collected) -> _Draft:
-    policy = run.params.split
-    head = ledger_head(connection, policy)
-    proposed = propose_splits(connection, assembled.samples, policy)
-    assignments = hold_back(assembled.samples, proposed, run.params.negatives, policy.salt)
+def _draft(
+    connection: Connection,
+    packs: PackCache,
+    assembled: Assembled,
+    run: Collected,
+    leaks: Leaks | None,
+) -> _Draft:
+    params = run.params
+    head = ledger_head(connection, params.split)
+    divided = divide(connection, assembled.samples, params)
+    if leaks is None or leaks.division != divided.digest:
+        leaks = check_leaks(divided, packs, params.preprocess)
+    kept, quarantined = _parts(divided.samples, leaks)
+    rejects = sorted([*assembled.rejects, *leaks.set_aside], key=lambda one: one.sample_key)
+    first, keys = assembled.funnel[0], kept["sample_key"].to_pylist()
+    funnel = funnel_of(first.step, sorted(assembled.detections), keys, rejects)
     of_detections = [one for one in assembled.rejects if assembled.detections[one.sample_key]]
-    samples, report = assess(
-        _with_splits(assembled.samples, assignments),
-        of_detections,
-        run.params,
-        assembled.notes,
-    )
+    kept, report = assess(kept, of_detections, params, assembled.notes)
     if not report.passed:
-        raise CollectionGateError(report, assembled.funnel, assembled.notes)
-    asked = query_digest(run.params, run.as_of, len(migrations()), head)
+        raise CollectionGateError(report, funnel, assembled.notes)
+    samples = pa.concat_tables([kept, quarantined], promote_options="default")
+    samples = samples.sort_by("sample_key")
+    asked = query_digest(params, run.as_of, len(migrations()), head)
     digests = {
         "query": digest_value([asked, str(run.derived_from)]) if run.derived_from else asked,
         "source": run.source_digest,
@@ -177,7 +173,32 @@ def _draft(connection: Connection, assembled: Assembled, run: Collected) -> _Dra
     same = connection.execute(query("dataset_same"), _identity(run, digests)).scalar()
     if same is None:
         _check_not_revoked(connection, run, digests)
-    return _Draft(samples, assignments, report, digests, same)
+    return _Draft(
+        samples=samples,
+        kept=kept.num_rows,
+        assignments=dict(
+            zip(divided.samples["sample_key"].to_pylist(), divided.assignments, strict=True)
+        ),
+        rejects=rejects,
+        funnel=funnel,
+        report=report,
+        leaks=leaks,
+        digests=digests,
+        same=same,
+    )
+
+
+def _parts(samples: pa.Table, leaks: Leaks) -> tuple[pa.Table, pa.Table]:
+    """Return the samples that are kept, and those in quarantine; the others are set aside."""
+    away = pa.array([reject.sample_key for reject in leaks.set_aside], pa.string())
+    kept = samples.filter(pc.invert(pc.is_in(samples["sample_key"], value_set=away)))
+    return kept, samples.filter(pc.equal(samples["split"], QUARANTINE))
+
+
+def _extend_ledger(connection: Connection, draft: _Draft, run: Collected, dataset_id: UUID) -> None:
+    assignments = [draft.assignments[key] for key in draft.samples["sample_key"].to_pylist()]
+    policy, side = run.params.split, run.params.preprocess.stamp_size
+    extend_ledger(connection, draft.samples, assignments, policy, side, dataset_id)
 
 
 def _check_not_revoked(connection: Connection, run: Collected, digests: Mapping[str, str]) -> None:
@@ -200,13 +221,6 @@ def _verify(packs: PackCache, samples: pa.Table) -> None:
         if column in samples.column_names:
             for digest in sorted(set(samples[column].to_pylist())):
                 packs.verify(kind, digest)
-
-
-def _with_splits(samples: pa.Table, assignments: list[Assignment]) -> pa.Table:
-    for name in ("group_key", "split"):
-        values = pa.array([getattr(one, name) for one in assignments], pa.string())
-        samples = samples.set_column(samples.column_names.index(name), name, values)
-    return samples
 
 
 def _identity(run: Collected, digests: Mapping[str, str]) -> dict[str, str]:
@@ -239,7 +253,7 @@ def _insert_dataset(
             "name": run.params.name,
             "description": run.params.description,
             "collection_params": run.params.model_dump_json(),
-            "total_samples": samples.num_rows,
+            "total_samples": draft.kept,
             "anomaly_ratio": report.anomaly_ratio,
             "quality_score": report.quality_score,
             "created_by": run.created_by,
@@ -253,8 +267,10 @@ def _insert_dataset(
             "split_policy": run.params.split.salt,
             "splits": json.dumps(split_counts(samples)),
             "classes": json.dumps(class_counts(samples)),
-            "funnel": json.dumps([asdict(row) for row in assembled.funnel]),
-            "quality_report": json.dumps({**report.to_dict(), "reviews": assembled.notes}),
+            "funnel": json.dumps([asdict(row) for row in draft.funnel]),
+            "quality_report": json.dumps(
+                {**report.to_dict(), "reviews": assembled.notes, "leaks": draft.leaks.proof}
+            ),
             "samples_key": f"samples/{put_table(store, 'samples', _published(samples))}.parquet",
             "flow_run_id": run.flow_run_id,
             "derived_from": run.derived_from,
@@ -270,44 +286,9 @@ def _published(samples: pa.Table) -> pa.Table:
     return pa.table([*fixed, *(samples[name] for name in rest)], names=[*SCHEMA.names, *rest])
 
 
-def _insert_samples(
-    connection: Connection, store: Store, samples: pa.Table, dataset_id: UUID
+def _insert_rejects(
+    connection: Connection, assembled: Assembled, rejects: Sequence[Reject], dataset_id: UUID
 ) -> None:
-    rows = samples.to_pylist()
-    connection.execute(
-        query("samples_add"),
-        {
-            "dataset_id": dataset_id,
-            "observation_ids": [row["observation_id"] for row in rows],
-            "detection_ids": [row["detection_id"] for row in rows],
-            "image_paths": [
-                f"{store.url}/images/{row['image_pack']}.npy#{row['pack_row']}" for row in rows
-            ],
-            "mask_paths": [
-                f"{store.url}/masks/{row['mask_pack']}.npy#{row['mask_row']}" for row in rows
-            ],
-            "labels": [
-                _json(row, _LABELS, subject=row["sample_key"], votes=json.loads(row["votes"]))
-                for row in rows
-            ],
-            "metadata": [_json(row, _METADATA) for row in rows],
-            "sample_keys": [row["sample_key"] for row in rows],
-            "splits": [row["split"] for row in rows],
-            "weights": [row["weight"] for row in rows],
-            "group_keys": [row["group_key"] for row in rows],
-        },
-    )
-
-
-def _json(row: Mapping[str, Any], columns: tuple[str, ...], **more: object) -> str:
-    values = {name: row[name] for name in columns} | more
-    if "observation_time" in values:
-        values["observation_time"] = values["observation_time"].isoformat()
-    return canonical_json(values).decode()
-
-
-def _insert_rejects(connection: Connection, assembled: Assembled, dataset_id: UUID) -> None:
-    rejects = assembled.rejects
     connection.execute(
         query("rejects_add"),
         {

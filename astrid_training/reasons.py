@@ -78,6 +78,17 @@ REASONS = MappingProxyType(
         "no_valid_pixels": "every pixel of its stamp is missing",
         "constant": "all pixels of its stamp are equal: nothing can be learnt from it",
         "target_masked": "the pixels of the target itself are missing",
+        # splits
+        "bridge": "its group would join two splits that earlier datasets keep apart; it waits in "
+        "quarantine, out of the loader",
+        "injected_held_back": "injected sources never test a model, unless "
+        "negatives.injected_in_test is set",
+        "sky_held_back": "there is more sky in its split than negatives.most_sky_share allows",
+        "between_splits": "it was observed in the gap that strategy time leaves between two splits",
+        "seen_before": "its object is in an earlier split of strategy time already",
+        "duplicate": "another sample has exactly these pixels",
+        "guard": "its stamp shares pixels with one of val or test, so nothing is trained on it",
+        "near_duplicate": "it shows the pixels of a sample of val or test under another name",
         # datasets that are chosen from others
         "not_chosen": "in the dataset that the samples were chosen from, but not chosen",
     }

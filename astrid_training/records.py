@@ -13,6 +13,7 @@ __all__ = [
     "DatasetPage",
     "Downloaded",
     "FunnelRow",
+    "Leaks",
     "MaskRef",
     "Plan",
     "PublishedDataset",
@@ -171,6 +172,18 @@ class BuiltBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Leaks:
+    """What the leak gate found of one division of samples."""
+
+    division: str
+    """Digest of the samples with their groups and splits: of another division it proves nothing."""
+    set_aside: list[Reject]
+    """Samples that leave so that nothing leaks; those with reason bridge stay as quarantine."""
+    proof: dict[str, Any]
+    """Counts, stored with the dataset as `quality_report["leaks"]`."""
+
+
+@dataclass(frozen=True, slots=True)
 class PublishedDataset:
     """The outcome of a collection."""
 
@@ -290,10 +303,26 @@ def outcome_key(flow_run_id: str) -> str:
     return f"runs/{flow_run_id}.json"
 
 
+STEPS = (
+    "create_dataset",
+    "fetch_validated_detections",
+    "download_fits",
+    "preprocess",
+    "make_masks",
+    "score_quality",
+    "check_leaks",
+)
+"""The steps at which subjects leave, in their order."""
+
+
 def count_rejects(rejects: Iterable[Reject]) -> list[FunnelRow]:
-    """Return the rejects as funnel rows, sorted by step and reason."""
+    """Return the rejects as funnel rows, in the order of the steps, then by reason."""
     counts: dict[tuple[str, str], int] = {}
     for reject in rejects:
         key = (reject.step, reject.reason)
         counts[key] = counts.get(key, 0) + 1
-    return [FunnelRow(step, reason, count) for (step, reason), count in sorted(counts.items())]
+
+    def place(key: tuple[str, str]) -> tuple[int, str, str]:
+        return (STEPS.index(key[0]) if key[0] in STEPS else len(STEPS), *key)
+
+    return [FunnelRow(*key, counts[key]) for key in sorted(counts, key=place)]

@@ -28,6 +28,7 @@ DETECTIONS = pa.schema(
         ("pixel_y", pa.int32()),
         ("model_score", pa.float64()),
         ("stamp_path", pa.string()),
+        ("designation", pa.string()),
         ("program_id", pa.string()),
         ("proprietary_until", pa.string()),
         ("status", pa.string()),

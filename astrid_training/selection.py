@@ -51,6 +51,7 @@ SELECTION = pa.schema(
         ("pixel_x", pa.int32()),
         ("pixel_y", pa.int32()),
         ("fwhm_arcsec", pa.float64()),
+        ("designation", pa.string()),  # of a known moving object, as the survey named it
         ("model_score", pa.float64()),
         ("program_id", pa.string()),
         ("proprietary_until", pa.string()),
@@ -158,7 +159,8 @@ def _capped(
     """Give each kept row its group and proposed split, then drop what is beyond max_samples."""
     kept = pc.is_null(table["reason"]).to_numpy()
     places = table.filter(pa.array(kept))
-    assigned = propose_splits(connection, places, params.split)
+    side = params.preprocess.stamp_size
+    assigned = propose_splits(connection, places, params.split, side).assignments
     groups = [one.group_key for one in assigned]
     kinds = pc.if_else(places["is_anomaly"], places["anomaly_type"], "bogus")
     strata = pc.binary_join_element_wise(places["survey"], kinds, "|").to_pylist()

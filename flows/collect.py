@@ -16,6 +16,7 @@ from astrid_training.records import BuiltBatch, Plan
 from astrid_training.users import user_name
 from flows.batches import build_batch
 from flows.parameters import flat_parameters
+from tasks.check_leaks import check_leaks
 from tasks.claims import claim_pending_batches
 from tasks.fetch_validated_detections import fetch_validated_detections
 from tasks.log_lineage import log_lineage
@@ -71,7 +72,9 @@ def training_data_collection_flow(
         flow_run_id=str(flow_run.id),
         batch_ids=[one.batch_id for one in claimed],
     )
-    dataset = persist_dataset(selection, plan, _build(plan, params), run)
+    built = _build(plan, params)
+    leaks = check_leaks(selection, plan, built, params)
+    dataset = persist_dataset(selection, plan, built, leaks, run)
     mlflow_run_id = log_lineage(dataset)
     training_run_id = trigger_training(dataset, params) if params.trigger_training else None
     return record_outcome(dataset, mlflow_run_id, training_run_id)

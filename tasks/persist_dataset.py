@@ -6,7 +6,7 @@ from prefect.logging import get_run_logger
 from astrid_training.assemble import assemble
 from astrid_training.faults import fault_point
 from astrid_training.publish import Collected, CollectionGateError, publish
-from astrid_training.records import BuiltBatch, Plan, PublishedDataset, Selection
+from astrid_training.records import BuiltBatch, Leaks, Plan, PublishedDataset, Selection
 from blocks import places
 from tasks.artifacts import refusal_artifact
 from tasks.caching import step_options
@@ -23,7 +23,7 @@ __all__ = ["persist_dataset"]
     )
 )
 def persist_dataset(
-    selection: Selection, plan: Plan, built: list[BuiltBatch], run: Collected
+    selection: Selection, plan: Plan, built: list[BuiltBatch], leaks: Leaks, run: Collected
 ) -> PublishedDataset:
     """Put the batches together, judge them and publish them in one transaction.
 
@@ -33,13 +33,14 @@ def persist_dataset(
         selection: what was selected.
         plan: what was planned, with the subjects that had no files.
         built: what the batches left.
+        leaks: what the leak gate found of it.
         run: who collected, how.
     """
     fault_point("persist_dataset", "before")
     store = places.store()
     assembled = assemble(store, selection, plan, built)
     try:
-        dataset = publish(places.database(), store, places.packs(), assembled, run)
+        dataset = publish(places.database(), store, places.packs(), assembled, run, leaks)
     except CollectionGateError as refusal:
         refusal_artifact(refusal, run)
         raise

@@ -307,6 +307,7 @@ def _collect_from(sky: Sky) -> Collect:
     def run(**fields: object) -> PublishedDataset:
         from astrid_training import build, downloads, plan, selection
         from astrid_training.assemble import assemble
+        from astrid_training.leaks import check_leaks, divide
         from astrid_training.packs import put_table, read_table
         from astrid_training.processor import AstronomicalImageProcessor
         from astrid_training.publish import Collected, publish
@@ -353,7 +354,10 @@ def _collect_from(sky: Sky) -> Collect:
             rejects = rejects + masks.rejects + quality.rejects
             built.append(BuiltBatch(quality.samples, quality.rows, rejects, {}))
         assembled = assemble(store, selected, planned, built)
+        with sky.engine.connect() as connection:
+            divided = divide(connection, assembled.samples, params)
+        leaks = check_leaks(divided, sky.packs, params.preprocess)
         run = Collected(params, as_of, planned.source_digest, "tester", "no-flow-run", [])
-        return publish(sky.engine, store, sky.packs, assembled, run)
+        return publish(sky.engine, store, sky.packs, assembled, run, leaks)
 
     return run

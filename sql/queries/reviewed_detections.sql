@@ -43,6 +43,8 @@ COPY (
     SELECT d.id AS detection_id, d.observation_id, d.created_at, d.ra AS ra_deg, d.dec AS dec_deg, d.pixel_x, d.pixel_y,
            CASE WHEN d.prediction_metadata @> '{"has_score": false}' THEN NULL ELSE d.confidence_score END AS model_score,
            NULLIF(d.prediction_metadata ->> 'stamp_path', '') AS stamp_path,
+           COALESCE(NULLIF(NULLIF(btrim(d.prediction_metadata ->> 'ssnamenr'), ''), 'null'),
+                    NULLIF(NULLIF(btrim(d.prediction_metadata ->> 'ssobjectid'), ''), '0')) AS designation,
            d.prediction_metadata ->> 'program_id' AS program_id, d.prediction_metadata ->> 'proprietary_until' AS proprietary_until,
            d.status, d.human_label, d.updated_at,
            e.survey, e.filter_band AS band, e.observation_time, e.seeing AS seeing_arcsec, e.airmass, e.pixel_scale, e.exposure_time AS exposure_s,

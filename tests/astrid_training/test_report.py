@@ -73,6 +73,13 @@ def test_nothing_is_fetched_from_elsewhere(written: Path, page: Page) -> None:
     assert "url(" not in written.read_text()
 
 
+def test_it_shows_that_nothing_leaks(page: Page) -> None:
+    assert "41 objects in 37 sky groups, the largest of 9 samples" in page.text
+    assert "1 crowded groups were cut into 4 tiles" in page.text
+    assert "5 moving objects have no designation" in page.text
+    assert "near duplicates 0" in page.text
+
+
 def test_it_says_what_was_published(published: Any, page: Page) -> None:
     record = published.record
     for fact in (record.name, record.version_id, str(record.id), "0.931", "50.0%", record.status):

@@ -57,6 +57,7 @@ STEPS = {
     "preprocess",
     "make_masks",
     "score_quality",
+    "check_leaks",
     "persist_dataset",
     "log_lineage",
     "trigger_training",
