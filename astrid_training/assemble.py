@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from astrid_training.build import BUILT
 from astrid_training.errors import FunnelError
+from astrid_training.negatives import SKY
 from astrid_training.packs import read_table
 from astrid_training.records import (
     BuiltBatch,
@@ -20,6 +21,7 @@ from astrid_training.records import (
     count_rejects,
 )
 from astrid_training.selection import read_notes
+from astrid_training.sky_negatives import read_sky_notes
 from astrid_training.store import Store
 
 __all__ = ["Assembled", "assemble", "class_counts", "funnel_of", "split_counts"]
@@ -35,8 +37,8 @@ class Assembled:
     """Every other subject of the selection, once."""
     funnel: list[FunnelRow]
     """Selected, then the drops by step and reason, then kept; the counts add up."""
-    detections: dict[str, str]
-    """sample_key -> detection_id, for kept and dropped alike."""
+    detections: dict[str, str | None]
+    """sample_key -> detection_id, for kept and dropped alike; None for sky."""
     notes: dict[str, Any]
     """What happened to reviews on the way to labels, see `selection.read_notes`."""
 
@@ -62,11 +64,12 @@ def assemble(
     funnel = funnel_of("fetch_validated_detections", keys, left, rejects)
     detections = dict(zip(keys, table["detection_id"].to_pylist(), strict=True))
     rejects.sort(key=lambda reject: reject.sample_key)
-    return Assembled(samples, rejects, funnel, detections, read_notes(table))
+    notes = read_notes(table) | {"negatives": {"sky": read_sky_notes(table)}}
+    return Assembled(samples, rejects, funnel, detections, notes)
 
 
 def _join(kept: pa.Table, store: Store, built: Sequence[BuiltBatch]) -> pa.Table:
-    kept = kept.drop_columns(["step", "reason", "detail"])
+    kept = kept.drop_columns(["step", "reason", "detail", "neighbours"])  # Arrow joins no lists
     tables = [read_table(store, "built", batch.samples) for batch in built]
     pixels = pa.concat_tables([BUILT.empty_table(), *tables])
     both = sorted(set(kept.column_names) & set(pixels.column_names) - {"sample_key"})
@@ -119,10 +122,11 @@ def split_counts(samples: pa.Table) -> dict[str, int]:
 
 
 def class_counts(samples: pa.Table) -> dict[str, int]:
-    """Return samples per class, rejected ones under `bogus`."""
+    """Return samples per class, rejected ones under `bogus`, places without any under `sky`."""
     return dict(sorted(Counter(_classes(samples)).items()))
 
 
 def _classes(samples: pa.Table) -> Iterable[str]:
-    pairs = zip(samples["anomaly_type"].to_pylist(), samples["is_anomaly"].to_pylist(), strict=True)
-    return (name if is_anomaly else "bogus" for name, is_anomaly in pairs)
+    columns = (samples[name].to_pylist() for name in ("anomaly_type", "is_anomaly", "label_source"))
+    for name, is_anomaly, source in zip(*columns, strict=True):
+        yield name if is_anomaly else SKY if source == SKY else "bogus"

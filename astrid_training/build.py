@@ -4,7 +4,7 @@ Each takes the name of a table in the store and leaves another; rows and rejects
 many as the rows that came in.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -18,12 +18,15 @@ from astrid_training.digests import digest_bytes
 from astrid_training.downloads import SourceCache
 from astrid_training.errors import FitsRefusedError
 from astrid_training.exposures import ExposureContext, Target, build_exposure
-from astrid_training.masks import make_masks
+from astrid_training.masks import Targets, make_masks
 from astrid_training.measure import MEASUREMENTS
+from astrid_training.neighbours import place_neighbours
 from astrid_training.packs import PackCache, put_array, put_table, read_table
 from astrid_training.params import Channel, MaskRule
 from astrid_training.plan import STAMPS, exposures_of
+from astrid_training.positions import REFINED
 from astrid_training.processor import AstronomicalImageProcessor, ExposureFrames
+from astrid_training.psf import FEW_STARS
 from astrid_training.quality import usability
 from astrid_training.records import Downloaded, MaskRef, QualityRef, Reject, SourceFile, StampsRef
 from astrid_training.store import Store
@@ -31,13 +34,15 @@ from astrid_training.surveys import Frame, profile_for, read_frame
 
 __all__ = ["BUILT", "MASKED", "build_masks", "build_samples", "build_stamps", "register_stamps"]
 
-REAL, BOGUS = 1, 2  # codes of a target's footprint in a mask
+PACKS = ("image_pack", "flag_pack", "significance_pack", "measure_table")
+SCIENCE_MASK = "science_mask"
 MASKED = pa.schema(
     [
         *STAMPS,
         ("mask_pack", pa.string()),
         ("mask_row", pa.int32()),
         ("mask_digest", pa.string()),
+        ("mask_flags", pa.string()),  # joined by commas
     ]
 )
 """Stamps and their masks."""
@@ -55,7 +60,7 @@ def build_stamps(
     downloaded: Downloaded,
     processor: AstronomicalImageProcessor,
 ) -> StampsRef:
-    """Cut and scale the stamps of a batch and store them as one pack of images and one of flags.
+    """Cut and scale the stamps of a batch and store them as packs of images, flags and significance.
 
     Args:
         store: where `targets` lies and packs go.
@@ -69,6 +74,7 @@ def build_stamps(
     rows = [row for row in _rows(store, "targets", targets) if row["sample_key"] not in lost]
     pixels: list[NDArray[np.float32]] = []
     flags: list[NDArray[np.uint8]] = []
+    lit: list[NDArray[np.float16]] = []
     measures: list[pa.Table] = []
     rejects: list[Reject] = []
     for exposure in exposures_of(rows):
@@ -80,9 +86,15 @@ def build_stamps(
         stamps = build_exposure(frames, _targets(exposure), processor, _context(exposure[0]))
         pixels.append(stamps.pixels)
         flags.append(stamps.flags)
+        lit.append(stamps.significance)
         measures.append(stamps.measures)
         rejects += stamps.rejects
-    return _store_stamps(store, pixels, flags, measures, rejects)
+    arrays: dict[str, Sequence[NDArray[Any]]] = {
+        "images": pixels,
+        "flags": flags,
+        "significance": lit,
+    }
+    return _store_stamps(store, arrays, measures, rejects)
 
 
 def _rows(store: Store, kind: str, digest: str) -> list[Row]:
@@ -119,13 +131,13 @@ def _context(row: Row) -> ExposureContext:
         seeing_arcsec=row["seeing_arcsec"],
         pixel_scale=row["pixel_scale"],
         profile=profile_for(row["survey"], row["science_kind"]),
+        candidates_fwhm_px=row["candidates_fwhm_px"],
     )
 
 
 def _store_stamps(
     store: Store,
-    pixels: list[NDArray[np.float32]],
-    flags: list[NDArray[np.uint8]],
+    arrays: Mapping[str, Sequence[NDArray[Any]]],
     measures: list[pa.Table],
     rejects: list[Reject],
 ) -> StampsRef:
@@ -134,8 +146,10 @@ def _store_stamps(
     if not count:
         return StampsRef(put_table(store, "stamps", STAMPS.empty_table()), 0, rejects)
     where = {
-        "image_pack": put_array(store, "images", np.concatenate(pixels)),
-        "flag_pack": put_array(store, "flags", np.concatenate(flags)),
+        **{
+            f"{kind.removesuffix('s')}_pack": put_array(store, kind, np.concatenate(parts))
+            for kind, parts in arrays.items()
+        },
         "measure_table": put_table(store, "measures", measured),
     }
     table = pa.table(
@@ -172,7 +186,7 @@ def register_stamps(
         query("catalogue_add"),
         {
             "fingerprint": fingerprint,
-            **{name: rows[0][name] for name in ("image_pack", "flag_pack", "measure_table")},
+            **{name: rows[0][name] for name in PACKS},
             "sample_keys": [row["sample_key"] for row in rows],
             "input_digests": [sources[row["sample_key"]] for row in rows],
             "pack_rows": [row["pack_row"] for row in rows],
@@ -187,53 +201,61 @@ def build_masks(
 
     Args:
         store: where tables lie and the pack goes.
-        packs: where flags lie.
+        packs: where flags and significance lie.
         stamps: the batch's stamps.
         labels: `labels/<digest>.parquet`.
         rule: how masks are drawn.
     """
-    codes = {
-        row["sample_key"]: REAL if row["is_anomaly"] else BOGUS
-        for row in _rows(store, "labels", labels)
-    }
+    said = {row["sample_key"]: row for row in _rows(store, "labels", labels)}
     drawn: list[NDArray[np.uint8]] = []
     rows: list[Row] = []
     rejects: list[Reject] = []
-    for group, flags, measured in _pack_groups(store, packs, stamps.stamps):
-        masks = make_masks(
-            flags,
-            np.array([row["x"] for row in measured]),
-            np.array([row["y"] for row in measured]),
-            np.array([row["fwhm_px"] for row in measured]),
-            np.array([codes[row["sample_key"]] for row in group], np.uint8),
-            rule,
-        )
-        for row, pixels, dropped in zip(group, masks.pixels, masks.dropped, strict=True):
+    for group, flags, lit, measured in _pack_groups(store, packs, stamps.stamps):
+        labelled = [said[row["sample_key"]] for row in group]
+        near = place_neighbours([label["neighbours"] for label in labelled], measured)
+        masks = make_masks(flags, lit, _mask_targets(labelled, measured), near, rule)
+        told = zip(group, measured, masks.pixels, masks.dropped, masks.from_science, strict=True)
+        for row, measures, pixels, dropped, from_science in told:
             if dropped:
                 detail = f"more than {rule.max_missing:.0%} of the target has no pixels"
                 rejects.append(Reject(row["sample_key"], "make_masks", "target_masked", detail))
                 continue
-            rows.append(
-                {**row, "mask_row": len(drawn), "mask_digest": digest_bytes(pixels.tobytes())}
-            )
+            mask = {"mask_row": len(drawn), "mask_digest": digest_bytes(pixels.tobytes())}
+            flagged = _mask_flags(measures, from_science=bool(from_science))
+            rows.append({**row, **mask, "mask_flags": flagged})
             drawn.append(pixels)
     pack = put_array(store, "masks", np.stack(drawn)) if drawn else None
     table = pa.Table.from_pylist([{**row, "mask_pack": pack} for row in rows], schema=MASKED)
     return MaskRef(put_table(store, "mask_tables", table), len(rows), rejects)
 
 
+def _mask_targets(labels: Sequence[Row], measured: Sequence[Row]) -> Targets:
+    x, y, fwhm = (np.array([row[name] for row in measured]) for name in ("x", "y", "fwhm_px"))
+    codes = np.array([label["code"] for label in labels], np.uint8)
+    return Targets(x, y, fwhm, codes, np.array([label["moving"] for label in labels], np.bool_))
+
+
+def _mask_flags(measured: Row, *, from_science: bool) -> str:
+    """Return what a person should know of a mask: codes joined by commas."""
+    flags = [flag for flag in measured["position_flags"].split(",") if flag not in ("", REFINED)]
+    flags += [FEW_STARS] * (measured["fwhm_source"] == FEW_STARS)
+    flags += [SCIENCE_MASK] * from_science
+    return ",".join(flags)
+
+
 def _pack_groups(
     store: Store, packs: PackCache, stamps: str
-) -> Iterator[tuple[list[Row], NDArray[np.uint8], list[Row]]]:
-    """Yield (rows, their flags, their measurements) of each pack that the stamps lie in."""
+) -> Iterator[tuple[list[Row], NDArray[np.uint8], NDArray[np.float16], list[Row]]]:
+    """Yield (rows, flags, significance, measurements) of each pack that the stamps lie in."""
     rows = _rows(store, "stamps", stamps)
-    for (flag_pack, measure_table), group in groupby(
-        rows, lambda row: (row["flag_pack"], row["measure_table"])
-    ):
+    for names, group in groupby(rows, lambda row: tuple(row[name] for name in PACKS[1:])):
+        flag_pack, lit_pack, measure_table = names
         members = list(group)
         measured = _rows(store, "measures", measure_table)
         at = [row["pack_row"] for row in members]
-        yield members, np.asarray(packs.open("flags", flag_pack)[at]), [measured[i] for i in at]
+        flags = np.asarray(packs.open("flags", flag_pack)[at])
+        lit = np.asarray(packs.open("significance", lit_pack)[at])
+        yield members, flags, lit, [measured[i] for i in at]
 
 
 def build_samples(store: Store, masks: MaskRef) -> QualityRef:

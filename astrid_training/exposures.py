@@ -8,10 +8,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from astrid_training.measure import MEASUREMENTS, ExposureContext, measure_stamps, psf_fwhm
+from astrid_training.measure import MEASUREMENTS, measure_stamps
 from astrid_training.positions import Position, positions_on_frame, refine_centroid
 from astrid_training.processor import AstronomicalImageProcessor, ExposureFrames
+from astrid_training.psf import ExposureContext, Psf, measured_psf, stated_psf
 from astrid_training.records import Reject
+from astrid_training.significance import significance
 from astrid_training.stamps import ROLES, Stamps
 
 __all__ = ["ExposureContext", "ExposureStamps", "Target", "build_exposure"]
@@ -41,6 +43,8 @@ class ExposureStamps:
     """(n, channel, y, x), as the network sees them."""
     flags: NDArray[np.uint8]
     """(n, y, x), bits of `stamps.Flag`."""
+    significance: NDArray[np.float16]
+    """(n, y, x) of the difference, see `significance.significance`."""
     measures: pa.Table
     """n rows of `MEASUREMENTS`, in the order of the pixels."""
     rejects: list[Reject]
@@ -63,19 +67,12 @@ def build_exposure(
         processor: makes the pixels.
         context: what is known of the exposure besides its files.
     """
-    spec = processor.spec
-    fwhm, _ = psf_fwhm(frames, context)
-    positions = positions_on_frame(
-        frames.primary,
-        [target.ra_deg for target in targets],
-        [target.dec_deg for target in targets],
-        [target.pixel_x for target in targets],
-        [target.pixel_y for target in targets],
-        fwhm,
-    )
-    size = spec.padded_size
+    spec, size = processor.spec, processor.spec.padded_size
+    positions, psf = _place(frames, targets, context)
+    fwhm = psf.fwhm_px
     pixels = np.empty((len(targets), len(spec.channels), size, size), np.float32)
     flags = np.empty((len(targets), size, size), np.uint8)
+    lit = np.empty(flags.shape, np.float16)
     rows: list[dict[str, Any]] = []
     rejects: list[Reject] = []
     for start in range(0, len(targets), BLOCK):
@@ -88,10 +85,31 @@ def build_exposure(
         made = _only(made, good)
         new = slice(len(rows), len(rows) + len(good))
         pixels[new], flags[new] = made.pixels, made.flags
+        lit[new] = significance(made.raw[:, DIFFERENCE], fwhm)
         refined = [_refined(positions[start + i], made, k, fwhm) for k, i in enumerate(good)]
-        rows += measure_stamps([keys[i] for i in good], refined, made, frames, context, spec)
+        rows += measure_stamps([keys[i] for i in good], refined, made, frames, context, spec, psf)
     measures = pa.Table.from_pylist(rows, schema=MEASUREMENTS)
-    return ExposureStamps(pixels[: len(rows)], flags[: len(rows)], measures, rejects)
+    count = len(rows)
+    return ExposureStamps(pixels[:count], flags[:count], lit[:count], measures, rejects)
+
+
+def _place(
+    frames: ExposureFrames, targets: Sequence[Target], context: ExposureContext
+) -> tuple[list[Position], Psf]:
+    """Return where the targets lie on the primary image, and the PSF there."""
+    places = (
+        [target.ra_deg for target in targets],
+        [target.dec_deg for target in targets],
+        [target.pixel_x for target in targets],
+        [target.pixel_y for target in targets],
+    )
+    psf = stated_psf(frames, context)
+    if psf is not None:
+        return positions_on_frame(frames.primary, *places, psf.fwhm_px), psf
+    rough = positions_on_frame(frames.primary, *places, context.profile.psf_fwhm_px)
+    x, y = np.array([(p.frame_x, p.frame_y) for p in rough]).T
+    psf = measured_psf(frames, context, x, y)
+    return positions_on_frame(frames.primary, *places, psf.fwhm_px), psf
 
 
 def _rejects(keys: Sequence[str], made: Stamps) -> list[Reject]:

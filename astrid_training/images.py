@@ -70,15 +70,23 @@ def _first(
     return pc.coalesce(path, other), pc.if_else(pc.is_valid(path), kind, other_kind)
 
 
-def image_problems(images: pa.Table, policy: SourcePolicy) -> Problems:
-    """Return which detections become no sample for want of an image."""
+def image_problems(
+    images: pa.Table, policy: SourcePolicy, *, science_masks: bool = False
+) -> Problems:
+    """Return which detections become no sample for want of an image.
+
+    Args:
+        images: of each detection, as `choose_images` chose them.
+        policy: whether raw images will do.
+        science_masks: whether masks may be drawn without a difference image.
+    """
     no_science = _missing(images["science_path"])
     only_processed = no_science & (policy == "processed")
     return {
         "no_processed": (only_processed, "no completed preprocess run with an image"),
         "no_science": (no_science, "the observation names no file of its own"),
         "no_difference": (
-            _missing(images["difference_path"]),
+            _missing(images["difference_path"]) & (not science_masks),
             "no completed difference run with an image",
         ),
     }

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,12 @@ from astrid_training.digests import digest_bytes
 from astrid_training.params import PreprocessSpec
 from astrid_training.positions import LEAST_SNR, Aperture, Position, aperture
 from astrid_training.processor import ExposureFrames
+from astrid_training.psf import UNSURE_SOURCES, ExposureContext, Psf
 from astrid_training.registration import measure_registration
 from astrid_training.stamps import ROLES, Flag, Stamps, central, has
 from astrid_training.surveys.frames import Frame
-from astrid_training.surveys.profiles import SurveyProfile
 
-__all__ = ["MEASUREMENTS", "ExposureContext", "measure_stamps", "psf_fwhm"]
+__all__ = ["MEASUREMENTS", "measure_stamps"]
 
 _TEXT, _NUMBER, _WHOLE, _TRUTH = pa.string(), pa.float64(), pa.int32(), pa.bool_()
 MEASUREMENTS = pa.schema(
@@ -31,6 +30,10 @@ MEASUREMENTS = pa.schema(
         ("frame_y", _NUMBER),
         ("position_flags", _TEXT),  # joined by commas
         ("centroid_shift_px", _NUMBER),
+        ("px_x_east", _NUMBER),  # columns per arcsecond towards the east
+        ("px_y_east", _NUMBER),  # rows
+        ("px_x_north", _NUMBER),
+        ("px_y_north", _NUMBER),
         ("fwhm_px", _NUMBER),
         ("fwhm_source", _TEXT),
         ("diff_sign", _WHOLE),
@@ -68,6 +71,7 @@ MEASUREMENTS = pa.schema(
 )
 """Columns of a table of measurements; docs/reference/quality-metrics.md says what each means."""
 
+AXES = ("px_x_east", "px_y_east", "px_x_north", "px_y_north")
 CENTRE_HALF_PX = 2  # the central 5 x 5
 MOMENT_FWHM = 2.0
 PIXEL_VARIANCE = 1 / 12  # of a pixel's own width, px^2: a hot pixel is round, not undefined
@@ -78,38 +82,6 @@ LEAST_STEPS = 100
 NOISE_AREA = 2.266  # of a Gaussian PSF, in FWHM^2: 4 pi (1 / 2.3548)^2
 
 
-@dataclass(frozen=True, slots=True)
-class ExposureContext:
-    """What the database and the survey's profile say of an exposure."""
-
-    survey: str
-    band: str
-    seeing_arcsec: float | None
-    pixel_scale: float | None
-    """Arcseconds per pixel."""
-    profile: SurveyProfile
-
-
-def psf_fwhm(frames: ExposureFrames, context: ExposureContext) -> tuple[float, str]:
-    """Return the PSF's FWHM in pixels of the primary image, and header, observation or profile.
-
-    For a difference it is the larger one of science and reference.
-    """
-    scale = frames.science.meta.pixel_scale_arcsec or context.pixel_scale
-    fwhm, source = frames.science.meta.seeing_px, "header"
-    if fwhm is None and context.seeing_arcsec and scale:
-        fwhm, source = context.seeing_arcsec / scale, "observation"
-    if fwhm is None:
-        fwhm, source = context.profile.psf_fwhm_px, "profile"
-    if frames.difference is None or frames.reference is None:
-        return fwhm, source
-    other = frames.reference.meta
-    if other.seeing_px is not None:
-        ratio = other.pixel_scale_arcsec / scale if other.pixel_scale_arcsec and scale else 1.0
-        fwhm = max(fwhm, other.seeing_px * ratio)
-    return fwhm, source
-
-
 def measure_stamps(
     keys: Sequence[str],
     positions: Sequence[Position],
@@ -117,6 +89,7 @@ def measure_stamps(
     frames: ExposureFrames,
     context: ExposureContext,
     spec: PreprocessSpec,
+    psf: Psf,
 ) -> list[dict[str, Any]]:
     """Return one row of `MEASUREMENTS` per stamp, in order.
 
@@ -127,8 +100,9 @@ def measure_stamps(
         frames: what they were cut from.
         context: of the exposure.
         spec: what they were made with.
+        psf: of the exposure.
     """
-    shared = _of_exposure(frames, context)
+    shared = _of_exposure(frames, context, psf)
     seen = stamps.flags[:, *central(spec.margin, spec.stamp_size)]
     columns = {
         "sample_key": list(keys),
@@ -146,15 +120,14 @@ def measure_stamps(
     return rows
 
 
-def _of_exposure(frames: ExposureFrames, context: ExposureContext) -> dict[str, Any]:
+def _of_exposure(frames: ExposureFrames, context: ExposureContext, psf: Psf) -> dict[str, Any]:
     science, primary = frames.science.meta, frames.primary.meta
-    fwhm, source = psf_fwhm(frames, context)
     present = {role: frames.role(role) for role in ROLES}
     kinds = {role: frame.kind for role, frame in present.items() if frame is not None}
     alike = len(set(kinds.values())) == 1
     return {
-        "fwhm_px": fwhm,
-        "fwhm_source": source,
+        "fwhm_px": psf.fwhm_px,
+        "fwhm_source": psf.source,
         "diff_sign": frames.difference.sign if frames.difference else None,
         "zero_point": primary.zero_point,
         "pixel_scale": primary.pixel_scale_arcsec or context.pixel_scale,
@@ -221,7 +194,7 @@ def _depth(
     rms: NDArray[np.float64], zero_point: float | None, shared: dict[str, Any]
 ) -> NDArray[np.float64]:
     """Return the magnitude of a point source at 5 sigma; NaN where an ingredient is not known."""
-    if zero_point is None or shared["fwhm_source"] == "profile":
+    if zero_point is None or shared["fwhm_source"] in UNSURE_SOURCES:
         return np.full(len(rms), np.nan)
     depth: NDArray[np.float64] = zero_point - 2.5 * np.log10(
         5 * rms * math.sqrt(NOISE_AREA) * shared["fwhm_px"]
@@ -299,6 +272,7 @@ def _of_target(position: Position, stamps: Stamps, index: int, fwhm_px: float) -
         "frame_y": position.y,
         "position_flags": ",".join(position.flags),
         "centroid_shift_px": position.shift_px,
+        **dict(zip(AXES, position.axes or (None,) * len(AXES), strict=True)),
         "snr": disk.snr if disk is not None else None,
         "elongation": _elongation(wide, noise) if sure and wide is not None else None,
         "dipole_score": _dipole_score(wide.values / noise) if wide is not None else None,

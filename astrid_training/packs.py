@@ -24,7 +24,7 @@ FORMAT_VERSION = 1
 
 
 def pack_key(kind: str, digest: str) -> str:
-    """Return the object key of the pack `digest` among `images`, `flags` or `masks`."""
+    """Return the object key of the pack `digest` among `images`, `flags`, `significance` or `masks`."""
     return f"{kind}/{digest}.npy"
 
 

@@ -11,6 +11,7 @@ __all__ = [
     "Channel",
     "Cone",
     "MaskRule",
+    "NegativesRule",
     "PreprocessSpec",
     "SourcePolicy",
     "SplitPolicy",
@@ -88,12 +89,37 @@ class PreprocessSpec(_Frozen):
 
 
 class MaskRule(_Frozen):
-    """How a target's mask is drawn."""
+    """How a target's mask is drawn. Sigma is the noise of the smoothed difference."""
 
     model_config = ConfigDict(title="Masks")
 
     disk_fwhm: float = Field(1.0, gt=0, description="Radius of the target disk, in PSF FWHM.")
     min_radius_px: float = Field(1.5, gt=0, description="Least radius of the target disk, pixels.")
+    peak_fwhm: float = Field(
+        0.5, gt=0, description="How far from its position a target's peak may lie, in PSF FWHM."
+    )
+    lit_sigma: float = Field(3.0, gt=0, description="From where on a pixel is lit, in sigma.")
+    lit_share: float = Field(
+        0.06, ge=0, le=1, description="Least share of the peak that a footprint's pixels have."
+    )
+    cap_fwhm: float = Field(
+        3.0, gt=0, description="How far a footprint reaches, in PSF FWHM; trails reach farther."
+    )
+    trail_elongation: float = Field(
+        3.0, ge=1, description="Footprints longer than this, and asteroids, have no such limit."
+    )
+    part_sigma: float = Field(
+        5.0, gt=0, description="Other parts of the difference that are as bright are ignored."
+    )
+    part_px: int = Field(3, ge=1, description="Least size of such a part, pixels.")
+    neighbour_fwhm: float = Field(
+        1.5, ge=0, description="Radius ignored round a neighbour without a label, in PSF FWHM."
+    )
+    ring_fwhm: float = Field(
+        2.5,
+        ge=0,
+        description="Without a difference image, what is ignored round the disk, in PSF FWHM.",
+    )
     max_missing: float = Field(
         0.25,
         ge=0,
@@ -110,6 +136,25 @@ def _aware(moment: datetime) -> datetime:
 
 
 UtcDatetime = Annotated[datetime, AfterValidator(_aware)]
+
+
+class NegativesRule(_Frozen):
+    """How many negatives stand beside the real ones. Limits only: no real one is left out for them."""
+
+    model_config = ConfigDict(title="Negatives")
+
+    bogus_per_real: float | None = Field(
+        1.0, ge=0, description="Most rejected detections per real one; none given: all of them."
+    )
+    sky_per_real: float = Field(
+        0.5, ge=0, description="Most places per real one where nothing was ever detected; 0: none."
+    )
+    most_sky_share: float = Field(
+        0.3, ge=0, le=0.9, description="Most of val and of test that such places may be."
+    )
+    injected_in_test: bool = Field(
+        default=False, description="Let injected sources into val and test."
+    )
 
 
 class Cone(_Frozen):
@@ -302,6 +347,9 @@ class TrainingDataCollectionParams(_Frozen):
         default_factory=PreprocessSpec, description="How pixels are prepared."
     )
     mask: MaskRule = Field(default_factory=MaskRule, description="How masks are drawn.")
+    negatives: NegativesRule = Field(
+        default_factory=NegativesRule, description="How many negatives stand beside the real ones."
+    )
     split: SplitPolicy = Field(
         default_factory=SplitPolicy, description="How the sky is divided into train, val and test."
     )
@@ -327,8 +375,8 @@ class TrainingDataCollectionParams(_Frozen):
     allow_poor_images: bool = Field(default=False, description="Accept an image quality below 0.5.")
     allow_science_masks: bool = Field(
         default=False,
-        description="Accept that more than a fifth of the samples have no difference image, so that "
-        "their masks are drawn on the science image.",
+        description="Take detections without a difference image as well, in any number; their masks "
+        "are drawn without footprints and their difference is 0.",
     )
     allow_disagreement: bool = Field(
         default=False,

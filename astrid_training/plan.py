@@ -12,6 +12,7 @@ from astrid_training.database import query
 from astrid_training.digests import digest_many, digest_value
 from astrid_training.errors import UnusablePathError
 from astrid_training.fits_guard import GUARD_VERSION
+from astrid_training.neighbours import NEIGHBOURS, label_code
 from astrid_training.packs import pack_key, put_table, read_table
 from astrid_training.records import BatchRef, Plan, Reject, Selection
 from astrid_training.sources import Sources
@@ -23,9 +24,10 @@ from astrid_training.urls import mask_url
 __all__ = ["LABELS", "STAMPS", "TARGETS", "exposures_of", "plan_batches"]
 
 BATCH_BYTES = 1_000_000_000  # what one unit of work may fetch
+MOVING = "asteroid"
 LOOKUPS_AT_ONCE = 8  # the object store's client saturates here
 
-READING_VERSION = 3
+READING_VERSION = 4
 """Raised by hand when files are read, positions found or stamps measured in another way; what
 changes pixels under one spec is in `processor.ALGORITHMS`."""
 
@@ -38,6 +40,7 @@ _PLACE = (
     "dec_deg",
     "pixel_x",
     "pixel_y",
+    "candidates_fwhm_px",
 )
 _SOURCES = [
     field
@@ -61,13 +64,21 @@ TARGETS = pa.schema(
         ("dec_deg", pa.float64()),
         ("pixel_x", pa.int32()),
         ("pixel_y", pa.int32()),
+        ("candidates_fwhm_px", pa.float64()),
         *_SOURCES,
         ("input_digest", pa.string()),
     ]
 )
 """What a batch cuts, sorted by observation, files and sample; nothing in it depends on labels."""
 
-LABELS = pa.schema([("sample_key", pa.string()), ("is_anomaly", pa.bool_())])
+LABELS = pa.schema(
+    [
+        ("sample_key", pa.string()),
+        ("code", pa.uint8()),  # of its own target in the mask: 1 real, 2 rejected, 0 none
+        ("moving", pa.bool_()),  # whether it leaves a trail
+        ("neighbours", NEIGHBOURS),
+    ]
+)
 """What masks need of the labels of a batch."""
 
 STAMPS = pa.schema(
@@ -75,6 +86,7 @@ STAMPS = pa.schema(
         ("sample_key", pa.string()),
         ("image_pack", pa.string()),
         ("flag_pack", pa.string()),
+        ("significance_pack", pa.string()),
         ("measure_table", pa.string()),
         ("pack_row", pa.int32()),
     ]
@@ -220,6 +232,7 @@ def _objects(stamp: Row) -> set[str]:
     return {
         pack_key("images", stamp["image_pack"]),
         pack_key("flags", stamp["flag_pack"]),
+        pack_key("significance", stamp["significance_pack"]),
         f"measures/{stamp['measure_table']}.parquet",
     }
 
@@ -291,4 +304,13 @@ def _reuse_batches(store: Store, rows: Sequence[Row], batch_samples: int) -> lis
 
 
 def _put_labels(store: Store, rows: Sequence[Row]) -> str:
-    return put_table(store, "labels", pa.Table.from_pylist(list(rows), schema=LABELS))
+    labels = [
+        {
+            "sample_key": row["sample_key"],
+            "code": label_code(row),
+            "moving": row["is_anomaly"] and row["anomaly_type"] == MOVING,
+            "neighbours": row["neighbours"],
+        }
+        for row in rows
+    ]
+    return put_table(store, "labels", pa.Table.from_pylist(labels, schema=LABELS))

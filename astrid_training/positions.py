@@ -13,6 +13,7 @@ from astrid_training.stamps import centre_pixel, overlap
 from astrid_training.surveys.frames import Frame
 
 __all__ = [
+    "REFINED",
     "Aperture",
     "Position",
     "aperture",
@@ -30,6 +31,8 @@ LEAST_SNR = 5.0
 MOST_SHIFT_PX = 1.0
 LEAST_RADIUS_PX = 1.5
 LOCAL_SIDE_PX = 64
+STEP_DEG = 1 / 3600  # over which the directions on the sky are measured
+LEAST_COSINE = 1e-6
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.float32]
@@ -49,6 +52,8 @@ class Position:
     """How far the centroid lies from the sky position; None where it was not used."""
     flags: tuple[str, ...] = ()
     """Any of no_wcs, wcs_pixel_mismatch, refined."""
+    axes: tuple[float, float, float, float] | None = None
+    """Columns and rows per arcsecond to the east, then to the north; None without a WCS."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,11 +123,13 @@ def positions_on_frame(
     stored = list(zip(pixel_x, pixel_y, strict=True))
     if frame.wcs is None:
         return [_stored_position(x, y) for x, y in stored]
-    columns, rows = _sky_to_pixels(frame.wcs, ra_deg, dec_deg)
+    columns, rows, axes = _sky_to_pixels(frame.wcs, ra_deg, dec_deg)
     limit = max(LEAST_MISMATCH_PX, MISMATCH_FWHM * fwhm_px)
     return [
-        Position(x, y, x, y, flags=(MISMATCH,) if _apart(x, y, *pixel) > limit else ())
-        for x, y, pixel in zip(columns.tolist(), rows.tolist(), stored, strict=True)
+        Position(x, y, x, y, None, (MISMATCH,) if _apart(x, y, *pixel) > limit else (), tuple(turn))
+        for x, y, turn, pixel in zip(
+            columns.tolist(), rows.tolist(), axes.tolist(), stored, strict=True
+        )
     ]
 
 
@@ -158,6 +165,7 @@ def refine_centroid(
         position.frame_y,
         shift,
         (*position.flags, REFINED),
+        position.axes,
     )
 
 
@@ -197,10 +205,23 @@ def aperture(
     )
 
 
-def _sky_to_pixels(wcs: Any, ra_deg: Sequence[float], dec_deg: Sequence[float]) -> Floats:  # noqa: ANN401 - astropy has no types
-    sky = np.column_stack([ra_deg, dec_deg]).astype(np.float64)
-    pixels: Floats = wcs.all_world2pix(sky, 0, ra_dec_order=True, quiet=True).T
-    return pixels
+def _sky_to_pixels(
+    wcs: Any,  # noqa: ANN401 - astropy has no types
+    ra_deg: Sequence[float],
+    dec_deg: Sequence[float],
+) -> tuple[Floats, Floats, Floats]:
+    """Return columns (n,), rows (n,) and their change (n, 4) along east and north, px/arcsec."""
+    ra, dec = np.asarray(ra_deg, np.float64), np.asarray(dec_deg, np.float64)
+    north = np.where(dec > 0, -STEP_DEG, STEP_DEG)  # away from the pole
+    east = STEP_DEG / np.maximum(np.cos(np.radians(dec)), LEAST_COSINE)
+    sky = np.stack([np.tile(ra, 3), np.tile(dec, 3)], axis=1)
+    sky[len(ra) : 2 * len(ra), 0] += east
+    sky[2 * len(ra) :, 1] += north
+    found = wcs.all_world2pix(sky, 0, ra_dec_order=True, quiet=True).reshape(3, len(ra), 2)
+    here, eastward, northward = found
+    per_arcsec = np.sign(north)[:, None] / (STEP_DEG * 3600)
+    axes = np.hstack([(eastward - here) / (STEP_DEG * 3600), (northward - here) * per_arcsec])
+    return here[:, 0], here[:, 1], axes
 
 
 def _stored_position(x: float | None, y: float | None) -> Position:

@@ -151,14 +151,15 @@ def _draft(
 ) -> _Draft:
     params = run.params
     head = ledger_head(connection, params.split)
-    divided = divide(connection, assembled.samples, params.split, params.preprocess.stamp_size)
+    divided = divide(connection, assembled.samples, params)
     if leaks is None or leaks.division != divided.digest:
         leaks = check_leaks(divided, packs, params.preprocess)
     kept, quarantined = _parts(divided.samples, leaks)
     rejects = sorted([*assembled.rejects, *leaks.set_aside], key=lambda one: one.sample_key)
     first, keys = assembled.funnel[0], kept["sample_key"].to_pylist()
     funnel = funnel_of(first.step, sorted(assembled.detections), keys, rejects)
-    kept, report = assess(kept, assembled.rejects, params, assembled.notes)
+    of_detections = [one for one in assembled.rejects if assembled.detections[one.sample_key]]
+    kept, report = assess(kept, of_detections, params, assembled.notes)
     if not report.passed:
         raise CollectionGateError(report, funnel, assembled.notes)
     samples = pa.concat_tables([kept, quarantined], promote_options="default")
@@ -215,10 +216,11 @@ def _check_not_revoked(connection: Connection, run: Collected, digests: Mapping[
 
 
 def _verify(packs: PackCache, samples: pa.Table) -> None:
-    for kind in ("image", "flag", "mask"):
-        if f"{kind}_pack" in samples.column_names:
-            for digest in sorted(set(samples[f"{kind}_pack"].to_pylist())):
-                packs.verify(f"{kind}s", digest)
+    for kind in ("images", "flags", "significance", "masks"):
+        column = f"{kind.removesuffix('s')}_pack"
+        if column in samples.column_names:
+            for digest in sorted(set(samples[column].to_pylist())):
+                packs.verify(kind, digest)
 
 
 def _identity(run: Collected, digests: Mapping[str, str]) -> dict[str, str]:

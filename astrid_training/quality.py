@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from astrid_training.gates import Gate
+from astrid_training.psf import UNSURE_SOURCES
 from astrid_training.quality_report import DataQualityReport, DataQualityValidator
 from astrid_training.surveys.profiles import BandReference, profile_for
 
@@ -194,7 +195,7 @@ def observing_values(
 
 def _referenced(measures: pa.Table) -> dict[str, Floats]:
     """Return the columns that are judged against what is usual."""
-    assumed = np.array(measures["fwhm_source"].to_pylist(), dtype=object) == "profile"
+    assumed = np.isin(measures["fwhm_source"].to_pylist(), UNSURE_SOURCES)
     return {
         "fwhm_px": np.where(assumed, np.nan, _numbers(measures, "fwhm_px")),
         "log_rms": _log(_numbers(measures, "background_rms")),

@@ -22,8 +22,10 @@ REASONS = MappingProxyType(
         "class_not_selected": "of a class that anomaly_types leaves out",
         "below_model_score": "the model's score is below min_model_score, or there is none",
         "beyond_max_samples": "not among the first max_samples; raise that",
+        "beyond_bogus_per_real": "more rejected detections than negatives.bogus_per_real allows; "
+        "raise that",
         "mutated_after_as_of": "a row of it changed after as_of, and strict_as_of asks for none such",
-        "no_difference": "no completed difference image; run the differencing",
+        "no_difference": "no completed difference image; run the differencing, or set allow_science_masks",
         # files
         "missing_object": "the database names a file that is not there; "
         "restore it or correct the path",
@@ -81,6 +83,8 @@ REASONS = MappingProxyType(
         "quarantine, out of the loader",
         "between_splits": "it was observed in the gap that strategy time leaves between two splits",
         "seen_before": "its object is in an earlier split of strategy time already",
+        "held_back": "injected, or sky beyond its share, and in val or test; it waits in quarantine, as "
+        "no model may be judged by it",
         "duplicate": "another sample has exactly these pixels",
         "guard": "its stamp shares pixels with one of val or test, so nothing is trained on it",
         "near_duplicate": "it shows the pixels of a sample of val or test under another name",

@@ -131,7 +131,8 @@ class StampsRef:
     """Stamps in the store."""
 
     stamps: str
-    """`stamps/<digest>.parquet`: sample_key, image_pack, flag_pack, measure_table, pack_row."""
+    """`stamps/<digest>.parquet`: sample_key, image_pack, flag_pack, significance_pack,
+    measure_table, pack_row."""
     rows: int
     rejects: list[Reject]
 
@@ -141,7 +142,8 @@ class MaskRef:
     """Masks in the store."""
 
     masks: str
-    """`mask_tables/<digest>.parquet`: the stamps' columns, mask_pack, mask_row, mask_digest."""
+    """`mask_tables/<digest>.parquet`: the stamps' columns, mask_pack, mask_row, mask_digest,
+    mask_flags."""
     rows: int
     rejects: list[Reject]
 

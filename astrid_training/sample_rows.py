@@ -37,6 +37,7 @@ METADATA = (
     "y",
     "fwhm_px",
     "fwhm_source",
+    "mask_flags",
     "quality_score",
     "source_kind",
     "science_kind",

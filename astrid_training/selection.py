@@ -10,11 +10,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
+from astrid_training.completion import complete_selection
 from astrid_training.criteria import label_problems, limit_problems
 from astrid_training.digests import sample_key
 from astrid_training.images import IMAGES, choose_images, image_problems
 from astrid_training.labels import Labels, label_subjects
 from astrid_training.ledger import propose_splits
+from astrid_training.neighbours import NEIGHBOURS
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.problems import first_problems
 from astrid_training.reviewed import Reviewed, reviewed_subjects
@@ -66,6 +68,8 @@ SELECTION = pa.schema(
         ("votes", pa.string()),  # JSON list of all votes, each with its state
         ("mutated_after_as_of", pa.bool_()),  # a row changed since, so it may have been another
         ("selected_for", pa.string()),  # why it is in: see `_selected_for`
+        ("candidates_fwhm_px", pa.float64()),  # median over 20 or more of the exposure
+        ("neighbours", NEIGHBOURS),
         ("group_key", pa.string()),
         ("split", pa.string()),  # proposed; publishing decides
         *IMAGES,
@@ -95,7 +99,7 @@ def select_subjects(
     problems = {
         **limit_problems(first, params, as_of),
         **label_problems(labels, subjects, params),
-        **image_problems(images, params.source_policy),
+        **image_problems(images, params.source_policy, science_masks=params.allow_science_masks),
     }
     reasons, details = first_problems(problems, len(subjects))
     table = _table(subjects, labels, images, {"reason": reasons, "detail": details})
@@ -104,7 +108,8 @@ def select_subjects(
     notes |= {"mutated_after_as_of": int(subjects.mutated.sum())}
     if params.min_model_score is not None:
         notes["min_model_score"] = params.min_model_score
-    return table.replace_schema_metadata({NOTES: json.dumps(notes)})
+    table = table.replace_schema_metadata({NOTES: json.dumps(notes)})
+    return complete_selection(connection, table, params, as_of)
 
 
 def read_notes(selection: pa.Table) -> dict[str, Any]:
@@ -139,8 +144,12 @@ def _table(
         "mutated_after_as_of": subjects.mutated,
         "selected_for": subjects.selected_for,
     }
-    empty = pa.nulls(size, pa.string())
-    filled = [pa.array(_plain(columns.get(f.name, empty))).cast(f.type) for f in SELECTION]
+    filled = [
+        pa.array(_plain(columns[f.name])).cast(f.type)
+        if f.name in columns
+        else pa.nulls(size, f.type)
+        for f in SELECTION
+    ]
     return pa.table(filled, schema=SELECTION)
 
 

@@ -4,7 +4,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import build_core, leaks, loader, publishing, selection
+from benchmarks import build_core, leaks, loader, masks, publishing, selection
 from benchmarks.timing import ROUNDS, machine
 
 HEAD = """# Results
@@ -21,6 +21,7 @@ def main() -> None:
     """Run every benchmark, print the table and keep it."""
     lines = [
         *build_core.report(),
+        *masks.report(),
         *loader.report(),
         *selection.report(),
         *leaks.report(),

@@ -23,6 +23,7 @@ __all__ = ["check_leaks"]
             "astrid_training.splits",
             "astrid_training.groups",
             "astrid_training.duplicates",
+            "astrid_training.negatives",
         ),
         within_run=True,  # the ledger grows with every dataset
     )
@@ -43,7 +44,7 @@ def check_leaks(
     fault_point("check_leaks", "before")
     samples = assemble(places.store(), selection, plan, built).samples
     with places.database().connect() as connection:
-        divided = leaks.divide(connection, samples, params.split, params.preprocess.stamp_size)
+        divided = leaks.divide(connection, samples, params)
     found = leaks.check_leaks(divided, places.packs(), params.preprocess)
     fault_point("check_leaks", "after")
     get_run_logger().info(

@@ -16,7 +16,14 @@ __all__ = ["make_masks", "masks_present"]
 
 @task(
     **step_options(
-        "make_masks", version=1, modules=("astrid_training.build", "astrid_training.masks")
+        "make_masks",
+        version=2,
+        modules=(
+            "astrid_training.build",
+            "astrid_training.footprints",
+            "astrid_training.masks",
+            "astrid_training.neighbours",
+        ),
     )
 )
 def make_masks(stamps: StampsRef, labels: str, rule: MaskRule) -> MaskRef:

@@ -18,7 +18,7 @@ __all__ = ["preprocess", "stamps_present"]
 @task(
     **step_options(
         "preprocess",
-        version=1,
+        version=2,
         modules=(
             "astrid_training.background",
             "astrid_training.build",
@@ -31,8 +31,11 @@ __all__ = ["preprocess", "stamps_present"]
             "astrid_training.positions",
             "astrid_training.registration",
             "astrid_training.processor",
+            "astrid_training.psf",
             "astrid_training.scaling",
+            "astrid_training.significance",
             "astrid_training.stamps",
+            "astrid_training.stars",
             "astrid_training.surveys.frames",
             "astrid_training.surveys.headers",
             "astrid_training.surveys.model",
@@ -72,7 +75,11 @@ def stamps_present(stamps: StampsRef) -> bool:
     rows = read_table(store, "stamps", stamps.stamps)
     packs = {
         pack_key(kind, digest)
-        for kind, column in (("images", "image_pack"), ("flags", "flag_pack"))
+        for kind, column in (
+            ("images", "image_pack"),
+            ("flags", "flag_pack"),
+            ("significance", "significance_pack"),
+        )
         for digest in set(rows[column].to_pylist())
     }
     tables = {f"measures/{digest}.parquet" for digest in set(rows["measure_table"].to_pylist())}

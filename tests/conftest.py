@@ -254,6 +254,12 @@ class Sky:
 
 
 @pytest.fixture(scope="session")
+def make_sky() -> type[Sky]:
+    """The class of simulated surveys, for tests that have one of their own."""
+    return Sky
+
+
+@pytest.fixture(scope="session")
 def _simulated(
     databases: Databases, _migrated: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Sky]:
@@ -349,8 +355,7 @@ def _collect_from(sky: Sky) -> Collect:
             built.append(BuiltBatch(quality.samples, quality.rows, rejects, {}))
         assembled = assemble(store, selected, planned, built)
         with sky.engine.connect() as connection:
-            side = params.preprocess.stamp_size
-            divided = divide(connection, assembled.samples, params.split, side)
+            divided = divide(connection, assembled.samples, params)
         leaks = check_leaks(divided, sky.packs, params.preprocess)
         run = Collected(params, as_of, planned.source_digest, "tester", "no-flow-run", [])
         return publish(sky.engine, store, sky.packs, assembled, run, leaks)

@@ -1,5 +1,5 @@
 -- What became of these samples under this spec. By primary key.
-SELECT c.sample_key, c.input_digest, c.image_pack, c.flag_pack, c.measure_table, c.pack_row,
+SELECT c.sample_key, c.input_digest, c.image_pack, c.flag_pack, c.significance_pack, c.measure_table, c.pack_row,
        c.reason, c.detail
 FROM training_image_catalogue c
 JOIN unnest(CAST(:sample_keys AS text[]), CAST(:input_digests AS text[])) AS wanted (sample_key, input_digest)

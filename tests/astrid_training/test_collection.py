@@ -18,7 +18,7 @@ from astrid_training.catalogue import TrainingDatasetManager
 from astrid_training.digests import digest_many
 from astrid_training.errors import CollectionRefusedError, DatasetNotFoundError, GateFailedError
 from astrid_training.fits import read_image
-from astrid_training.params import PreprocessSpec, TrainingDataCollectionParams
+from astrid_training.params import NegativesRule, PreprocessSpec, TrainingDataCollectionParams
 from astrid_training.plan import READING_VERSION
 from astrid_training.processor import fingerprint
 from astrid_training.publish import CollectionGateError
@@ -56,7 +56,9 @@ def test_the_funnel_adds_up(collect: Collect) -> None:
 
 
 def test_labels_are_the_peoples_and_not_the_models(sky: Any) -> None:
-    params = TrainingDataCollectionParams(survey_ids=["sim_ztf"])
+    params = TrainingDataCollectionParams(
+        survey_ids=["sim_ztf"], negatives=NegativesRule(bogus_per_real=None, sky_per_real=0)
+    )
     with sky.engine.connect() as connection:
         table = select_subjects(connection, params, datetime.now(UTC))
     samples = table.filter(pc.is_null(table["reason"]))
@@ -459,15 +461,20 @@ def test_a_failed_gate_leaves_nothing_behind(
 
 
 def test_anomaly_types_select_among_reals_only(sky: Any, collect: Collect) -> None:
+    everyone = NegativesRule(bogus_per_real=None, sky_per_real=0)
+
     def bogus(wanted: list[str] | None) -> list[str]:
-        params = TrainingDataCollectionParams(survey_ids=["sim_ztf"], anomaly_types=wanted)
+        params = TrainingDataCollectionParams(
+            survey_ids=["sim_ztf"], anomaly_types=wanted, negatives=everyone
+        )
         with sky.engine.connect() as connection:
             table = select_subjects(connection, params, datetime.now(UTC))
         kept = table.filter(pc.and_(pc.is_null(table["reason"]), pc.invert(table["is_anomaly"])))
         keys: list[str] = kept["sample_key"].to_pylist()
         return keys
 
-    assert set(collect(anomaly_types=["supernova"]).classes) == {"bogus", "supernova"}
+    chosen = collect(anomaly_types=["supernova"], negatives=everyone)
+    assert set(chosen.classes) == {"bogus", "supernova"}
     assert bogus(["supernova"]) == bogus(None)
 
 
@@ -504,3 +511,30 @@ def test_a_dataset_is_found_by_id_version_and_name(sky: Any, collect: Collect) -
     assert [one.name for one in manager.list_datasets({"name": "found"})] == ["found"]
     manager.update_dataset_metrics(published.dataset_id, {"note": "seen"})
     assert manager.get_dataset("found").metrics == {"note": "seen"}
+
+
+def test_without_a_difference_image_a_mask_says_so_where_that_is_allowed(
+    sky: Any, collect: Collect
+) -> None:
+    with sky.engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE difference_runs SET status = 'FAILED' WHERE observation_id = "
+                "(SELECT observation_id FROM detections ORDER BY id LIMIT 1)"
+            )
+        )
+
+    strict, lenient = collect(name="strict"), collect(name="lenient", allow_science_masks=True)
+
+    flags = [
+        Counter(row["mask_flags"] for row in samples_of(sky, one).to_pylist())
+        for one in (strict, lenient)
+    ]
+    assert flags[0]["science_mask"] == 0
+    assert flags[1]["science_mask"] > 0
+    for row in samples_of(sky, lenient).to_pylist():
+        if row["mask_flags"] == "science_mask":
+            mask = sky.packs.open("masks", row["mask_pack"])[row["mask_row"]]
+            x, y = round(row["x"]), round(row["y"])
+            assert mask[y, x] in (1, 2)
+            assert mask[y, x + round(1.8 * row["fwhm_px"])] == 255

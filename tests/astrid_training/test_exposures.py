@@ -11,7 +11,7 @@ from astropy.wcs import WCS
 
 from astrid_training.digests import digest_bytes
 from astrid_training.exposures import ExposureContext, ExposureStamps, Target, build_exposure
-from astrid_training.measure import MEASUREMENTS, psf_fwhm
+from astrid_training.measure import MEASUREMENTS
 from astrid_training.params import PreprocessSpec
 from astrid_training.processor import AstronomicalImageProcessor, ExposureFrames
 from astrid_training.surveys import Frame, FrameMeta, profile_for
@@ -264,38 +264,6 @@ def test_without_a_difference_there_is_nothing_to_measure_on_it() -> None:
     names = ("diff_sign", "difference_noise_ratio", "snr", "elongation", "scale_difference")
     assert {name: row[name] for name in names} == dict.fromkeys(names)
     assert row["position_flags"] == ""
-
-
-@pytest.mark.parametrize(
-    ("science", "reference", "seeing", "expected"),
-    [
-        pytest.param(2.5, None, None, (2.5, "header"), id="header"),
-        pytest.param(2.5, 2.0, 9.9, (2.5, "header"), id="the blurrier science"),
-        pytest.param(2.5, 3.0, None, (3.0, "header"), id="the blurrier reference"),
-        pytest.param(None, None, 2.02, (2.0, "observation"), id="the observation's seeing"),
-        pytest.param(None, None, None, (2.4, "profile"), id="the survey's profile"),
-    ],
-)
-def test_the_psf_width_comes_from_the_best_source(
-    science: float | None,
-    reference: float | None,
-    seeing: float | None,
-    expected: tuple[float, str],
-) -> None:
-    images = frames(
-        science=replace(META, seeing_px=science), reference=replace(META, seeing_px=reference)
-    )
-
-    fwhm, source = psf_fwhm(images, replace(CONTEXT, seeing_arcsec=seeing))
-
-    assert fwhm == pytest.approx(expected[0])
-    assert source == expected[1]
-
-
-def test_a_reference_with_larger_pixels_counts_its_seeing_in_ours() -> None:
-    coarse = replace(META, seeing_px=2.0, pixel_scale_arcsec=2.02)
-
-    assert psf_fwhm(frames(reference=coarse), CONTEXT)[0] == pytest.approx(4.0)
 
 
 def test_images_of_different_kinds_are_named_one_by_one() -> None:

@@ -15,6 +15,7 @@ from astrid_training.optional_indexes import build_indexes, index_states, option
 
 AstridDatabase = Callable[..., Engine]
 NAMES = [
+    "ix_candidates_observation_id",
     "ix_difference_runs_observation_id",
     "ix_preprocess_runs_observation_id",
     "ix_validation_events_detection_id",
@@ -113,7 +114,7 @@ def test_a_second_builder_leaves_the_first_alone(astrid: AstridDatabase) -> None
     engine = astrid(training_tables=False)
     with engine.begin() as reader, ThreadPoolExecutor(1) as pool:
         reader.execute(text("SELECT count(*) FROM validation_events"))
-        reader.execute(text("LOCK TABLE difference_runs IN ROW EXCLUSIVE MODE"))
+        reader.execute(text("LOCK TABLE candidates IN ROW EXCLUSIVE MODE"))
         first = pool.submit(build_indexes, engine)  # waits for this transaction to end
         deadline = time.monotonic() + 30
         while states(engine)[NAMES[0]] != "building":
@@ -135,6 +136,6 @@ def test_only_the_tables_owner_can_build_them(astrid: AstridDatabase) -> None:
         owner.url.set(username="visitor", password="welcome").render_as_string(hide_password=False)
     )
 
-    with pytest.raises(DatabaseRightsError, match="must be owner of table difference_runs"):
+    with pytest.raises(DatabaseRightsError, match="must be owner of table candidates"):
         build_indexes(visitor)
     visitor.dispose()

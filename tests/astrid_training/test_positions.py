@@ -137,3 +137,23 @@ def test_an_aperture_holds_the_valid_pixels_within_its_radius() -> None:
     assert sorted(zip(disk.x, disk.y, strict=True)) == [(2, 2), (3, 1), (3, 3), (4, 2)]
     assert disk.snr == 4 / (0.5 * 2)
     assert aperture(image, x=30, y=2, radius=1.0, noise=0.5) is None
+
+
+@pytest.mark.parametrize("dec", [-30.0, 0.0, 85.0])
+def test_the_directions_of_the_sky_are_told_in_pixels(dec: float) -> None:
+    turned = WCS(naxis=2)
+    turned.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    turned.wcs.crval, turned.wcs.crpix = [10.0, dec], [81, 61]
+    turned.wcs.cd = np.array([[0.0, -0.5], [-0.5, 0.0]]) / 3600  # north is left, east is down
+
+    position = positions_on_frame(
+        Frame(source(0), wcs=turned), [10.0], [dec], [None], [None], FWHM
+    )[0]
+
+    assert position.axes == pytest.approx((0, -2, -2, 0), abs=1e-3)
+
+
+def test_without_a_wcs_no_direction_is_known() -> None:
+    position = positions_on_frame(Frame(source(0)), [10.0], [10.0], [3], [4], FWHM)[0]
+
+    assert position.axes is None

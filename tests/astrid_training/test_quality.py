@@ -133,8 +133,9 @@ def test_one_metric_is_no_score() -> None:
     assert score(unknown | {"fwhm_source": "observation"}) == pytest.approx(1)
 
 
-def test_a_width_from_the_profile_is_no_metric() -> None:
-    known = desirabilities(rows({"fwhm_source": "profile"}), [BAND[0]], [BAND[1]], {BAND: USUAL})
+@pytest.mark.parametrize("source", ["profile", "few_stars"])
+def test_a_width_that_is_not_measured_well_is_no_metric(source: str) -> None:
+    known = desirabilities(rows({"fwhm_source": source}), [BAND[0]], [BAND[1]], {BAND: USUAL})
 
     assert np.isnan(known["fwhm"][0])
     assert not np.isnan(known["depth"][0])

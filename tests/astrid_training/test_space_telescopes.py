@@ -87,6 +87,7 @@ def test_a_year_of_hst_and_jwst_passes_all_gates(
         assert min(mine[name] for name in REQUEST["anomaly_types"]) >= 50
 
     truth = sky.truth()
+    rows = [row for row in rows if row["label_source"] != "sky"]
     lines = [truth[row["detection_id"]] for row in rows]
     right = [row["is_anomaly"] == line["is_real"] for row, line in zip(rows, lines, strict=True)]
     assert np.mean(right) > 0.93

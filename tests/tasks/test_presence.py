@@ -44,19 +44,21 @@ def test_files_that_have_gone_do_not_count(store: Store) -> None:
     assert not files_present(Downloaded([SourceFile("gone.fits", "etag", 6)], [], []))
 
 
-@pytest.mark.parametrize("gone", ["images", "flags", "measures", "stamps", None])
+@pytest.mark.parametrize("gone", ["images", "flags", "significance", "measures", "stamps", None])
 def test_stamps_count_as_long_as_all_their_objects_are_there(
     store: Store, gone: str | None
 ) -> None:
     image_pack = put_array(store, "images", np.zeros(1))
     flag_pack = put_array(store, "flags", np.ones(1))
+    lit_pack = put_array(store, "significance", np.full(1, 2.0))
     measures = put_table(store, "measures", pa.table({"x": [1]}))
-    row = ["sample", image_pack, flag_pack, measures, 0]
+    row = ["sample", image_pack, flag_pack, lit_pack, measures, 0]
     table = pa.Table.from_pylist([dict(zip(STAMPS.names, row, strict=True))], schema=STAMPS)
     stamps = put_table(store, "stamps", table)
     keys = {
         "images": pack_key("images", image_pack),
         "flags": pack_key("flags", flag_pack),
+        "significance": pack_key("significance", lit_pack),
         "measures": f"measures/{measures}.parquet",
         "stamps": f"stamps/{stamps}.parquet",
     }
