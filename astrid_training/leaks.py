@@ -76,7 +76,7 @@ def divide(
 ) -> Divided:
     """Return the samples divided as the ledger has it now; see `ledger.propose_splits`.
 
-    What no model may be judged by is held back, see `negatives.hold_back`.
+    What no model may be judged by is held back from val and test; see `negatives.hold_back`.
     """
     policy = params.split
     division = propose_splits(connection, samples, policy, params.preprocess.stamp_size)
@@ -90,9 +90,9 @@ def divide(
 def check_leaks(divided: Divided, packs: PackCache, spec: PreprocessSpec) -> Leaks:
     """Return which samples are set aside so that nothing leaks, and the proof that nothing does.
 
-    In this order leave: what would join two splits, was seen before, or is held back; all but one of samples with
-    the same pixels; training samples that share pixels of an exposure or a reference with val or
-    test; training samples that are near duplicates of one of those.
+    In this order leave: what would join two splits, was seen before, or is held back; all but one of
+    samples with the same pixels; training samples that share pixels of an exposure or a reference
+    with val or test; training samples that are near duplicates of one of those.
 
     Args:
         divided: samples with their groups and splits.
@@ -108,7 +108,7 @@ def check_leaks(divided: Divided, packs: PackCache, spec: PreprocessSpec) -> Lea
         if one.reason is not None
     }
     away |= _copies(divided, _left(divided, away))
-    grids = list(_grids(divided.samples, spec))
+    grids = list(_grids(divided.samples, spec))  # once: of fewer samples they would lie elsewhere
     away |= _guarded(divided.samples, _left(divided, away), grids)
     near, candidates = near_duplicates(divided.samples, _left(divided, away), packs, spec)
     away |= near

@@ -19,7 +19,6 @@ __all__ = ["INJECTED", "SKY", "cap_rejected", "hold_back", "mark_injected", "mos
 
 INJECTED, SKY = "injected", "sky"
 STEP = "fetch_validated_detections"
-HELD_BACK = "held_back"
 JUDGING = ("val", "test")
 """The splits by which models are judged."""
 
@@ -95,10 +94,8 @@ def hold_back(
         left[splits[index]] -= 1
         held[index] = left[splits[index]] < 0
     return [
-        replace(one, split=QUARANTINE, known=True, reason=HELD_BACK, detail=f"{source} in {split}")
-        if out
-        else one
-        for one, out, source, split in zip(assignments, held, sources, splits, strict=True)
+        replace(one, split=QUARANTINE, known=True, reason=f"{source}_held_back") if out else one
+        for one, out, source in zip(assignments, held, sources, strict=True)
     ]
 
 

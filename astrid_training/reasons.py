@@ -81,10 +81,11 @@ REASONS = MappingProxyType(
         # splits
         "bridge": "its group would join two splits that earlier datasets keep apart; it waits in "
         "quarantine, out of the loader",
+        "injected_held_back": "injected sources never test a model, unless "
+        "negatives.injected_in_test is set",
+        "sky_held_back": "there is more sky in its split than negatives.most_sky_share allows",
         "between_splits": "it was observed in the gap that strategy time leaves between two splits",
         "seen_before": "its object is in an earlier split of strategy time already",
-        "held_back": "injected, or sky beyond its share, and in val or test; it waits in quarantine, as "
-        "no model may be judged by it",
         "duplicate": "another sample has exactly these pixels",
         "guard": "its stamp shares pixels with one of val or test, so nothing is trained on it",
         "near_duplicate": "it shows the pixels of a sample of val or test under another name",

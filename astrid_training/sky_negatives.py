@@ -19,7 +19,6 @@ from astrid_training.ledger import propose_splits
 from astrid_training.negatives import JUDGING, SKY, most_sky
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.sky import unit_vectors
-from astrid_training.splits import Assignment
 from astrid_training.surveys import profile_for
 
 __all__ = ["add_sky", "read_sky_notes"]
@@ -37,7 +36,6 @@ _LABEL: dict[str, Any] = {
     "detection_id": None,
     "pixel_x": None,
     "pixel_y": None,
-    "designation": None,
     "model_score": None,
     "is_anomaly": False,
     "anomaly_type": SKY,
@@ -50,6 +48,8 @@ _LABEL: dict[str, Any] = {
     "n_validators": 0,
     "agreement": None,
     "votes": "[]",
+    "selected_for": SKY,
+    "designation": None,
     "mutated_after_as_of": False,
     "neighbours": [],
 }
@@ -67,7 +67,6 @@ _NEEDED = [
     "pixel_scale",
     "science_path",
     "science_kind",
-    "reference_path",
     "difference_path",
 ]
 
@@ -160,7 +159,7 @@ def add_sky(
     kept = [{**row, "number": n} for n, row in enumerate(rows) if row["reason"] is None]
     wanted = int(params.negatives.sky_per_real * sum(row["is_anomaly"] for row in kept))
     counts: dict[str, int] = {"wanted": wanted, "drawn": 0}
-    taken: list[tuple[_Place, Assignment]] = []
+    taken = selection.slice(0, 0)
     if wanted:
         exposures = _exposures(connection, kept, as_of, counts)
         ranked = _ranked(connection, exposures, params, as_of, wanted)
@@ -168,10 +167,10 @@ def add_sky(
         counts["no_place"] = sum(
             len(one.rows) for one in exposures if one.told["observation_id"] not in placed
         )
-        taken = _taken(connection, ranked, kept, params, wanted)
-        counts["drawn"] = len(taken)
+        taken = _taken(connection, _rows(selection, ranked), kept, params, wanted)
+        counts["drawn"] = taken.num_rows
     notes = {**(selection.schema.metadata or {}), NOTES: json.dumps(counts).encode()}
-    joined = pa.concat_tables([selection, _rows(selection, taken)]).sort_by("sample_key")
+    joined = pa.concat_tables([selection, taken]).sort_by("sample_key")
     return joined.replace_schema_metadata(notes)
 
 
@@ -320,71 +319,38 @@ def _pixels(field: _Field, rows: Sequence[Row]) -> Floats:
     return field.onto([row["ra_deg"] for row in rows], [row["dec_deg"] for row in rows])
 
 
-_EXPOSURE = (
-    "survey",
-    "fwhm_arcsec",
-    "pixel_scale",
-    "observation_id",
-    "observation_time",
-    "reference_path",
-)
-"""What a place's group hangs on besides the place itself."""
+def _rows(selection: pa.Table, places: Sequence[_Place]) -> pa.Table:
+    """Return places as rows of the selection: all that is said of the exposure, nothing of a label."""
+    numbers = pa.array([place.like["number"] for place in places], pa.int64())
+    like = selection.take(numbers).to_pylist()
+    rows = [
+        {**row, **_LABEL, "sample_key": place.key, "ra_deg": place.ra_deg, "dec_deg": place.dec_deg}
+        for row, place in zip(like, places, strict=True)
+    ]
+    return pa.Table.from_pylist(rows, schema=selection.schema)
 
 
 def _taken(
     connection: Connection,
-    ranked: Sequence[_Place],
+    rows: pa.Table,
     kept: Sequence[Row],
     params: TrainingDataCollectionParams,
     wanted: int,
-) -> list[tuple[_Place, Assignment]]:
-    """Return the first places with their splits, no more in val and test than allowed."""
-    if not ranked:
-        return []
-    told = {name: [place.like[name] for place in ranked] for name in _EXPOSURE}
-    nothing = pa.nulls(len(ranked), pa.string())
-    places = pa.table(
-        {
-            **told,
-            "sample_key": [place.key for place in ranked],
-            "ra_deg": [place.ra_deg for place in ranked],
-            "dec_deg": [place.dec_deg for place in ranked],
-            "is_anomaly": [False] * len(ranked),
-            "anomaly_type": nothing,
-            "designation": nothing,
-            "reference_path": pa.array(told["reference_path"], pa.string()),
-            "pixel_scale": pa.array(told["pixel_scale"], pa.float64()),
-        }
-    )
+) -> pa.Table:
+    """Return the first rows with their groups and splits, no more in val and test than allowed."""
+    division = propose_splits(connection, rows, params.split, params.preprocess.stamp_size)
     left = most_sky([row["split"] for row in kept], params.negatives)
-    taken: list[tuple[_Place, Assignment]] = []
-    side = params.preprocess.stamp_size
-    division = propose_splits(connection, places, params.split, side)
-    for place, one in zip(ranked, division.assignments, strict=True):
+    taken: list[int] = []
+    for index, one in enumerate(division.assignments):
         if len(taken) == wanted:
             break
         if one.split in JUDGING:
             left[one.split] -= 1
             if left[one.split] < 0:
                 continue
-        taken.append((place, one))
-    return taken
-
-
-def _rows(selection: pa.Table, taken: Sequence[tuple[_Place, Assignment]]) -> pa.Table:
-    """Return places as rows of the selection: all that is said of the exposure, nothing of a label."""
-    numbers = pa.array([place.like["number"] for place, _ in taken], pa.int64())
-    like = selection.take(numbers).to_pylist()
-    rows = [
-        {
-            **row,
-            **_LABEL,
-            "sample_key": place.key,
-            "ra_deg": place.ra_deg,
-            "dec_deg": place.dec_deg,
-            "group_key": one.group_key,
-            "split": one.split,
-        }
-        for row, (place, one) in zip(like, taken, strict=True)
-    ]
-    return pa.Table.from_pylist(rows, schema=selection.schema)
+        taken.append(index)
+    chosen = rows.take(pa.array(taken, pa.int64()))
+    for name in ("group_key", "split"):
+        values = pa.array([getattr(division.assignments[i], name) for i in taken], pa.string())
+        chosen = chosen.set_column(chosen.column_names.index(name), name, values)
+    return chosen

@@ -77,7 +77,7 @@ class Assignment:
     """True when the ledger holds the group."""
     tile: str | None = None
     reason: str | None = None
-    """Why the sample leaves, if it does: bridge, between_splits or seen_before."""
+    """Why the sample leaves, if it does: bridge, between_splits, seen_before or held back."""
     detail: str = ""
 
 
