@@ -11,7 +11,6 @@ __all__ = [
     "digest_many",
     "digest_value",
     "sample_key",
-    "sky_sample_key",
     "unit_hash",
 ]
 
@@ -55,17 +54,6 @@ def sample_key(kind: str, *identity: str) -> str:
         identity: the detection id; or reference key, grid index and exposure id.
     """
     return blake2b("|".join((kind, *identity)).encode(), digest_size=16).hexdigest()
-
-
-def sky_sample_key(reference: str, grid_index: int, exposure: str) -> str:
-    """Return the lasting name of a sky negative, 32 hex digits.
-
-    Args:
-        reference: what names the reference image that its place was drawn over.
-        grid_index: which place of that reference's grid.
-        exposure: id of the observation it is cut from.
-    """
-    return sample_key("sky", reference, str(grid_index), exposure)
 
 
 def unit_hash(salt: str, key: str) -> float:

@@ -47,6 +47,7 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Stamps = NDArray[np.float32]
 Reason = tuple[str, str]
+Grid = tuple[Floats, Floats, Rows]
 
 
 class LeaksFoundError(GateFailedError):
@@ -89,9 +90,9 @@ def divide(
 def check_leaks(divided: Divided, packs: PackCache, spec: PreprocessSpec) -> Leaks:
     """Return which samples are set aside so that nothing leaks, and the proof that nothing does.
 
-    In this order leave: what would join two splits, or was seen before; all but one of samples with
-    the same pixels; training samples that share pixels of an exposure or a reference with val or
-    test; training samples that are near duplicates of one of those.
+    In this order leave: what would join two splits, was seen before, or is held back; all but one of
+    samples with the same pixels; training samples that share pixels of an exposure or a reference
+    with val or test; training samples that are near duplicates of one of those.
 
     Args:
         divided: samples with their groups and splits.
@@ -107,19 +108,23 @@ def check_leaks(divided: Divided, packs: PackCache, spec: PreprocessSpec) -> Lea
         if one.reason is not None
     }
     away |= _copies(divided, _left(divided, away))
-    away |= _guarded(divided.samples, _left(divided, away), spec)
+    grids = list(_grids(divided.samples, spec))  # once: of fewer samples they would lie elsewhere
+    away |= _guarded(divided.samples, _left(divided, away), grids)
     near, candidates = near_duplicates(divided.samples, _left(divided, away), packs, spec)
     away |= near
     keys = divided.samples["sample_key"].to_pylist()
     rejects = [Reject(keys[index], STEP, *away[index]) for index in sorted(away)]
-    left = divided.samples.take(_left(divided, away))
+    rows = _left(divided, away)
+    left = divided.samples.take(rows)
     proof = {
         "policy": divided.policy.salt,
         "strategy": divided.policy.strategy,
         **divided.facts,
         "set_aside": dict(sorted(Counter(reject.reason for reject in rejects).items())),
-        **_shared(left, spec),
-        "near_duplicates": len(near.keys() & set(_left(divided, away).tolist())),
+        "shared_groups": _in_two_splits(left, "group_key"),
+        "shared_boxes": len(_shared_boxes(divided.samples, rows, grids)),
+        "shared_pixels": _in_two_splits(left, "image_digest"),
+        "near_duplicates": len(near.keys() & set(rows.tolist())),
         "candidates": candidates,
         "groups_per_split": _group_counts(left),
     }
@@ -156,22 +161,21 @@ def _copies(divided: Divided, rows: Rows) -> dict[int, Reason]:
     return found
 
 
-def _guarded(samples: pa.Table, rows: Rows, spec: PreprocessSpec) -> dict[int, Reason]:
+def _guarded(samples: pa.Table, rows: Rows, grids: Sequence[Grid]) -> dict[int, Reason]:
     """Return the training samples that share pixels with val or test."""
     keys = samples["sample_key"].to_pylist()
     return {
-        int(rows[train]): ("guard", f"its stamp overlaps that of {keys[rows[judged]]}")
-        for train, judged in _shared_boxes(samples.take(rows), spec).items()
+        train: ("guard", f"its stamp overlaps that of {keys[judged]}")
+        for train, judged in _shared_boxes(samples, rows, grids).items()
     }
 
 
-def _shared_boxes(samples: pa.Table, spec: PreprocessSpec) -> dict[int, int]:
-    """Return training rows whose stamp overlaps one of val or test, and one such row of each."""
-    train, judged = _sides(samples)
+def _shared_boxes(samples: pa.Table, rows: Rows, grids: Sequence[Grid]) -> dict[int, int]:
+    """Return those of `rows` in train whose stamp overlaps one of val or test, and one such of each."""
+    train, judged = (rows[side] for side in _sides(samples.take(rows)))
     found: dict[int, int] = {}
-    for x, y, codes in _grids(samples, spec):
-        known = codes >= 0
-        at_train, at_judged = train[known[train]], judged[known[judged]]
+    for x, y, codes in grids:
+        at_train, at_judged = train[codes[train] >= 0], judged[codes[judged] >= 0]
         if not (at_train.size and at_judged.size):
             continue
         points = np.stack([x, y, 1e7 * codes], axis=1)  # no frame is ten million stamps wide
@@ -189,7 +193,7 @@ def _sides(samples: pa.Table) -> tuple[Rows, Rows]:
     return np.flatnonzero(split == "train"), np.flatnonzero(np.isin(split, ("val", "test")))
 
 
-def _grids(samples: pa.Table, spec: PreprocessSpec) -> Iterator[tuple[Floats, Floats, Rows]]:
+def _grids(samples: pa.Table, spec: PreprocessSpec) -> Iterator[Grid]:
     """Yield (x, y, code) of all samples in units of a stamp, on frames, exposures, references.
 
     On a frame that both were cut from, its own pixels count, whichever way it is turned. Else
@@ -279,15 +283,6 @@ class _Reader:
         inner = slice(self._spec.margin, self._spec.margin + self._spec.stamp_size)
         stamp: Stamps = pack[self._row[index], self._spec.channels.index(channel), inner, inner]
         return stamp
-
-
-def _shared(samples: pa.Table, spec: PreprocessSpec) -> dict[str, int]:
-    """Return what is counted once more of the samples that stay: groups, boxes and pixels in two splits."""
-    return {
-        "shared_groups": _in_two_splits(samples, "group_key"),
-        "shared_boxes": len(_shared_boxes(samples, spec)),
-        "shared_pixels": _in_two_splits(samples, "image_digest"),
-    }
 
 
 def _in_two_splits(samples: pa.Table, column: str) -> int:

@@ -23,6 +23,7 @@ __all__ = ["check_leaks"]
             "astrid_training.splits",
             "astrid_training.groups",
             "astrid_training.duplicates",
+            "astrid_training.negatives",
         ),
         within_run=True,  # the ledger grows with every dataset
     )

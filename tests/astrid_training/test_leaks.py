@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -239,6 +239,7 @@ corners = st.sampled_from([(0.0, 0.0), (359.99, 50.0), (180.0, -30.0), (20.0, 89
 
 @settings(max_examples=80, deadline=None)
 @given(samples_of_a_sky, corners)
+@example([(0, 41, 0, 3), (0, 74, 0, 0), (1, 7, 0, 2), (1, 29, 0, 1)], (20.0, 89.99))
 def test_no_group_no_pixel_and_no_copy_is_on_both_sides(
     pack: Pack, drawn: list[tuple[float, float, int, int]], corner: tuple[float, float]
 ) -> None:

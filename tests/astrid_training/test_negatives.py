@@ -83,6 +83,7 @@ def test_injected_sources_train_and_never_judge() -> None:
     found = held(["injected"] * 4, splits)
 
     assert [one.split for one in found] == ["train", "quarantine", "quarantine", "quarantine"]
+    assert [one.reason for one in found[:3]] == [None, "injected_held_back", "injected_held_back"]
     assert [one.known for one in found] == [False, True, True, False]  # no ledger row for them
 
 

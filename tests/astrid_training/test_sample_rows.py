@@ -2,13 +2,12 @@
 
 import json
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pyarrow as pa
 import pytest
 from sqlalchemy import Engine, text
 
-from astrid_training.digests import sample_key, sky_sample_key
 from astrid_training.sample_rows import LABELS, METADATA, insert_samples
 
 DATASET = uuid4()
@@ -80,16 +79,3 @@ def test_a_transaction_that_is_rolled_back_leaves_no_row(database: Engine, publi
 
     with database.connect() as connection:
         assert not connection.execute(text("SELECT count(*) FROM training_samples")).scalar_one()
-
-
-def test_a_sky_negative_is_named_by_its_place_over_the_reference_and_its_exposure() -> None:
-    exposure = str(UUID(int=7))
-    keys = {
-        sky_sample_key("raw/reference.fits", 4, exposure),
-        sky_sample_key("raw/reference.fits", 5, exposure),
-        sky_sample_key("raw/other.fits", 4, exposure),
-        sky_sample_key("raw/reference.fits", 4, str(UUID(int=8))),
-    }
-
-    assert len(keys) == 4
-    assert sky_sample_key("r", 4, "e") == sample_key("sky", "r", "4", "e")
