@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from astrid_training.database import query
 from astrid_training.digests import unit_hash
 from astrid_training.params import NegativesRule, TrainingDataCollectionParams
+from astrid_training.sampling import sampling_rank
 from astrid_training.splits import QUARANTINE, Assignment
 
 __all__ = ["INJECTED", "SKY", "cap_rejected", "hold_back", "mark_injected", "most_sky"]
@@ -53,7 +54,7 @@ def cap_rejected(selection: pa.Table, params: TrainingDataCollectionParams) -> p
         return selection
     rejected = np.flatnonzero(pc.and_(kept, pc.invert(selection["is_anomaly"])).to_numpy())
     few = selection.select(["group_key", "sample_key"]).take(rejected).to_pylist()
-    ranks = [(unit_hash(params.split.salt, row["group_key"]), row["sample_key"]) for row in few]
+    ranks = [(sampling_rank(params.split.salt, row["group_key"]), row["sample_key"]) for row in few]
     order = sorted(range(len(ranks)), key=ranks.__getitem__)
     beyond = np.zeros(selection.num_rows, bool)
     beyond[rejected[order[int(share * real) :]]] = True

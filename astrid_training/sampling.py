@@ -7,7 +7,16 @@ from numpy.typing import NDArray
 
 from astrid_training.digests import unit_hash
 
-__all__ = ["take_evenly"]
+__all__ = ["sampling_rank", "take_evenly"]
+
+
+def sampling_rank(salt: str, group_key: str) -> float:
+    """Return where a sky group stands, from 0 to 1, when only some of them are taken.
+
+    It is another number than the one that decides the split: by that one, the first groups to be
+    taken would be those of train, and the last ones those of test.
+    """
+    return unit_hash(f"{salt}|sampling", group_key)
 
 
 def take_evenly(
@@ -29,7 +38,7 @@ def take_evenly(
     if size <= limit:
         return np.ones(size, bool)
     _, stratum = np.unique(np.asarray(strata, str), return_inverse=True)
-    hashes = {key: unit_hash(salt, key) for key in set(group_keys)}
+    hashes = {key: sampling_rank(salt, key) for key in set(group_keys)}
     rank = np.array([hashes[key] for key in group_keys])
     name = np.asarray(keys, str)
     within = np.lexsort((name, rank, stratum))

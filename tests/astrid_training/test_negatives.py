@@ -5,7 +5,7 @@ from collections import Counter
 import pyarrow as pa
 import pytest
 
-from astrid_training.digests import sample_key
+from astrid_training.digests import sample_key, unit_hash
 from astrid_training.negatives import cap_rejected, hold_back
 from astrid_training.params import NegativesRule, TrainingDataCollectionParams
 from astrid_training.selection import SELECTION
@@ -111,3 +111,18 @@ def test_sky_is_at_most_its_share_of_a_judging_split(split: str) -> None:
 
 def test_sky_trains_in_any_number() -> None:
     assert {one.split for one in held(["sky"] * 9, ["train"] * 9)} == {"train"}
+
+
+def test_capped_rejected_ones_are_not_those_of_one_split() -> None:
+    table = selection(200, 800)
+    salt = TrainingDataCollectionParams().split.salt
+    ranks = {
+        row["sample_key"]: unit_hash(salt, row["group_key"])  # by it the split is decided
+        for row in table.to_pylist()
+        if not row["is_anomaly"]
+    }
+
+    stay = [ranks[key] for key in kept(capped(table, 1.0)) if key in ranks]
+
+    assert len(stay) == 200
+    assert 0.4 < sum(stay) / 200 < 0.6

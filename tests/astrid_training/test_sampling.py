@@ -6,8 +6,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from astrid_training.params import SplitPolicy
 from astrid_training.problems import Problems, first_problems
 from astrid_training.sampling import take_evenly
+from astrid_training.splits import hashed_split
 
 STRATA = ["ztf|bogus"] * 60 + ["ztf|supernova"] * 30 + ["hst|asteroid"] * 5
 GROUPS = [f"group-{n // 2}" for n in range(95)]
@@ -59,3 +61,14 @@ def test_the_first_problem_that_holds_is_told_with_its_facts() -> None:
 
     assert reasons == ["first", "second", None]
     assert details == ["always so", "subject 1", None]
+
+
+def test_a_cap_takes_as_much_of_each_split_as_of_all() -> None:
+    policy = SplitPolicy()
+    groups = [f"{n / 100:.5f}+01.00000" for n in range(4000)]
+    split = np.array([hashed_split(policy, group) for group in groups])
+
+    chosen = take_evenly(["one"] * 4000, groups, groups, policy.salt, 1000)
+
+    for name in ("train", "val", "test"):
+        assert 0.2 < chosen[split == name].mean() < 0.3
