@@ -182,6 +182,7 @@ def test_loading_by_id_brings_neither_prefect_nor_mlflow(ready: Any) -> None:
     assert ran.stdout.strip() == "[]", ran.stderr
 
 
+@pytest.mark.slow  # reuse is tested on the library in test_collection.py
 def test_the_same_again_builds_nothing_and_trains_nothing(
     ready: Any, engine: Engine, client: SyncPrefectClient
 ) -> None:
@@ -255,6 +256,7 @@ def test_a_kill_in_make_masks_costs_only_the_step_it_hit(
     assert undisturbed["digests"]["content"] == outcome["digests"]["content"]
 
 
+@pytest.mark.slow  # so is the schedule's
 def test_a_scheduled_run_collects(
     ready: Any, client: SyncPrefectClient, deploy: Any, wait_for_runs: Any
 ) -> None:
@@ -272,6 +274,7 @@ def test_a_scheduled_run_collects(
     assert outcome_of(ready, str(run.id))["name"] == "by schedule"
 
 
+@pytest.mark.slow  # the event's way is tested with a small flow in test_bootstrap.py
 def test_an_event_starts_a_collection_that_takes_its_batch(
     ready: Any, engine: Engine, client: SyncPrefectClient
 ) -> None:
