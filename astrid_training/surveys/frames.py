@@ -117,10 +117,20 @@ class Frame:
             values[~(np.abs(values) <= missing_above)] = np.nan
         return values
 
-    def unmasked(self, rows: slice, columns: slice) -> NDArray[np.float32]:
-        """Return a copy of some pixels as `window` does, but with sentinels and infinities left."""
+    def unmasked(
+        self, rows: slice, columns: slice, out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Return a copy of some pixels as `window` does, but with sentinels and infinities left.
+
+        Args:
+            rows: 0-based, within the frame.
+            columns: 0-based, within the frame.
+            out: (rows, columns), where the copy goes; None: a new array.
+        """
+        pixels = self.pixels[rows, columns]
+        values = np.empty(pixels.shape, np.float32) if out is None else out
         with np.errstate(over="ignore", invalid="ignore"):
-            values = self.pixels[rows, columns].astype(np.float32)
+            np.copyto(values, pixels, casting="same_kind")  # one pass turns bytes and type
         for plane in self.planes:
             values[plane.missing(rows, columns)] = np.nan
         return np.negative(values, out=values) if self.sign < 0 else values
