@@ -6,11 +6,15 @@ pixels only, and is computed by the same operations wherever it is asked for. So
 bit for bit that of the whole frame's, at the cost of the cells within its reach.
 """
 
+import threading
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from astrid_training.ordered import count_below, median_of_sorted
 from astrid_training.surveys.frames import MISSING_ABOVE, Frame
 
 __all__ = ["ALGORITHM", "BackgroundMesh", "needed_rows"]
@@ -21,8 +25,14 @@ CLIP_SIGMA = 3.0
 CLIP_ROUNDS = 5
 QUARTILES_TO_SIGMA = 0.7413
 LEAST_VALID = 0.25  # of a full cell's pixels; with fewer the cell is left to its neighbours
+BLOCK_CELLS = 512  # sorted before they are clipped together
+NEIGHBOURS = [(dy, dx) for dy in range(3) for dx in range(3)]
 
 Floats = NDArray[np.float64]
+Pixels = NDArray[np.float32]
+Indices = NDArray[np.intp]
+
+_rooms = threading.local()
 
 
 def needed_rows(shape: tuple[int, int], cell_px: int, rows: slice) -> slice:
@@ -50,8 +60,26 @@ class BackgroundMesh:
         self._x = _axis(width, cell_px)
         shape = self._y.cells, self._x.cells
         self._known = np.zeros(shape, np.bool_)
-        self._medians = np.full(shape, np.nan)
         self._sigmas = np.full(shape, np.nan)
+        self._padded = np.full((shape[0] + 2, shape[1] + 2), np.nan)  # beyond is nothing to count
+        self._medians = self._padded[1:-1, 1:-1]
+        self._smooth_known = np.zeros(shape, np.bool_)
+        self._smooth = np.full(shape, np.nan)
+
+    def prepare(self, windows: Sequence[tuple[slice, slice]]) -> None:
+        """Compute all that the levels of some windows need, which is cheaper than one by one.
+
+        Args:
+            windows: rows and columns as in `at`.
+        """
+        wanted = np.zeros_like(self._known)
+        for window in windows:
+            wanted[self._y.around(window[0]), self._x.around(window[1])] = True
+        rows, columns = np.nonzero(wanted & ~self._smooth_known)
+        if rows.size:
+            self._compute(_spread(rows, columns, self._known.shape))
+            self._smooth[rows, columns] = _medians_of_9(self._padded, rows, columns)
+            self._smooth_known[rows, columns] = True
 
     def at(self, rows: slice, columns: slice) -> Floats:
         """Return the level of a window: (rows, columns) float64, frame units; NaN = no sky nearby.
@@ -60,56 +88,57 @@ class BackgroundMesh:
             rows: 0-based, not empty, within the frame.
             columns: 0-based, not empty, within the frame.
         """
+        block = self._y.around(rows), self._x.around(columns)
+        if not self._smooth_known[block].all():
+            self.prepare([(rows, columns)])
+        nodes = self._smooth[block]
         row0, row1, t = self._y.nodes(rows)
         column0, column1, u = self._x.nodes(columns)
         top, left = row0[0], column0[0]
-        nodes = self._smoothed(slice(top, row1[-1] + 1), slice(left, column1[-1] + 1))
         t = t[:, None]
         along_y = nodes[row0 - top] + t * (nodes[row1 - top] - nodes[row0 - top])
-        before, after = along_y[:, column0 - left], along_y[:, column1 - left]
-        level: Floats = before + u * (after - before)
+        before = along_y.take(column0 - left, axis=1)
+        level: Floats = along_y.take(column1 - left, axis=1)
+        level -= before
+        level *= u
+        level += before
         return level
 
     def rms(self, row: int, column: int) -> float:
         """Return the noise of the cell that holds a pixel, frame units; NaN if it has no sky."""
         i, j = row // self._cell, column // self._cell
-        self._compute(slice(i, i + 1), slice(j, j + 1))
+        if not self._known[i, j]:
+            wanted = np.zeros_like(self._known)
+            wanted[i, j] = True
+            self._compute(wanted)
         return float(self._sigmas[i, j])
 
-    def _smoothed(self, rows: slice, columns: slice) -> Floats:
-        """Return the 3x3 medians of a block of cells; beyond the frame there are none to count."""
-        wide = slice(max(rows.start - 1, 0), min(rows.stop + 1, self._y.cells))
-        broad = slice(max(columns.start - 1, 0), min(columns.stop + 1, self._x.cells))
-        self._compute(wide, broad)
-        height, width = rows.stop - rows.start, columns.stop - columns.start
-        padded = np.full((height + 2, width + 2), np.nan)
-        i, j = wide.start - rows.start + 1, broad.start - columns.start + 1
-        block = self._medians[wide, broad]
-        padded[i : i + block.shape[0], j : j + block.shape[1]] = block
-        around = np.stack(
-            [padded[dy : dy + height, dx : dx + width] for dy in range(3) for dx in range(3)]
-        )
-        around.sort(axis=0)
-        count = 9 - np.isnan(around).sum(axis=0)
-        low, high = np.maximum(count - 1, 0) // 2, count // 2
-        low_high = np.take_along_axis(around, np.stack([low, np.minimum(high, 8)]), axis=0)
-        medians: Floats = (low_high[0] + low_high[1]) / 2
-        return medians
+    def _compute(self, wanted: NDArray[np.bool_]) -> None:
+        """Fill in those of the wanted cells that are not known yet."""
+        missing = wanted & ~self._known
+        rows, columns = np.nonzero(missing)
+        for start in range(0, len(rows), BLOCK_CELLS):
+            at = rows[start : start + BLOCK_CELLS], columns[start : start + BLOCK_CELLS]
+            ordered = self._sorted_cells(*at)
+            self._medians[at], self._sigmas[at] = _clipped(ordered, self._missing_above)
+        self._known |= missing
 
-    def _compute(self, rows: slice, columns: slice) -> None:
-        """Fill in the cells of a block that are not known yet."""
-        missing = np.argwhere(~self._known[rows, columns])
-        missing += np.array([rows.start, columns.start])
-        if not len(missing):
-            return
-        pixels = np.full((len(missing), self._cell, self._cell), np.nan, np.float32)
-        for cell, (i, j) in zip(pixels, missing.tolist(), strict=True):
-            values = self._frame.unmasked(self._y.span(i), self._x.span(j))
-            cell[: values.shape[0], : values.shape[1]] = values
-        at = missing[:, 0], missing[:, 1]
-        flat = pixels.reshape(len(missing), -1)
-        self._medians[at], self._sigmas[at] = _clipped(flat, self._missing_above)
-        self._known[at] = True
+    def _sorted_cells(self, rows: Indices, columns: Indices) -> Pixels:
+        """Return the pixels of cells, in order of row and column, each sorted: (cells, pixels)."""
+        area = self._cell**2
+        ordered = _room("cells", len(rows) * area).reshape(len(rows), area)
+        stripe = _room("stripe", self._cell * self._frame.shape[1])
+        breaks = np.flatnonzero((np.diff(rows) != 0) | (np.diff(columns) != 1)) + 1
+        for first, last in pairwise((0, *breaks.tolist(), len(rows))):
+            y = self._y.span(rows[first])
+            x = self._x.span(columns[first], columns[last - 1])
+            height, width = y.stop - y.start, x.stop - x.start
+            pixels = stripe[: height * width].reshape(height, width)
+            self._frame.unmasked(y, x, pixels)
+            run = ordered[first:last]
+            _divide(pixels, run.reshape(len(run), self._cell, self._cell))
+            run.sort(axis=1)  # while it is in the cache; NaN last
+        return ordered
 
 
 class _Axis:
@@ -128,17 +157,23 @@ class _Axis:
         self._weight[self._before == self._after] = 0
         self._after[self._weight == 0] = self._before[self._weight == 0]
 
-    def span(self, cell: int) -> slice:
-        return slice(cell * self._cell, min((cell + 1) * self._cell, self._size))
+    def span(self, first: int, last: int | None = None) -> slice:
+        """Return the pixels of one cell, or of all from the first to the last."""
+        stop = ((first if last is None else last) + 1) * self._cell
+        return slice(int(first) * self._cell, int(min(stop, self._size)))
 
     def nodes(self, window: slice) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
         """Return per pixel the cell before, the cell after, and the weight of the latter."""
         return self._before[window], self._after[window], self._weight[window]
 
+    def around(self, window: slice) -> slice:
+        """Return the cells between whose centres a window's pixels lie."""
+        return slice(int(self._before[window.start]), int(self._after[window.stop - 1]) + 1)
+
     def reach(self, window: slice) -> slice:
-        """Return the cells whose medians count in a window's level: its nodes and those beside."""
-        first, last = self._before[window.start], self._after[window.stop - 1]
-        return slice(max(int(first) - 1, 0), min(int(last) + 2, self.cells))
+        """Return the cells whose medians count in a window's level: those around and beside."""
+        around = self.around(window)
+        return slice(max(around.start - 1, 0), min(around.stop + 1, self.cells))
 
 
 @lru_cache(maxsize=64)
@@ -147,37 +182,73 @@ def _axis(size: int, cell: int) -> _Axis:
     return _Axis(size, cell)
 
 
-def _clipped(pixels: NDArray[np.float32], missing_above: np.float32) -> tuple[Floats, Floats]:
-    """Return median and sigma of each row (cells, pixels) after clipping; NaN with few pixels."""
-    least = LEAST_VALID * pixels.shape[1]
-    pixels.sort(axis=1)  # NaN last
-    medians = np.full(len(pixels), np.nan)
-    sigmas = np.full(len(pixels), np.nan)
-    for number, row in enumerate(pixels):
-        first, last = np.searchsorted(row, [-missing_above, np.nextafter(missing_above, np.inf)])
-        if last - first >= least:
-            medians[number], sigmas[number] = _clip_sorted(row[first:last])
+def _divide(pixels: Pixels, cells: Pixels) -> None:
+    """Copy pixels that lie side by side (rows, columns) into cells (n, cell, cell), rest NaN."""
+    (height, width), cell = pixels.shape, cells.shape[1]
+    whole = width // cell
+    inside = pixels[:, : whole * cell].reshape(height, whole, cell)
+    cells[:whole, :height] = inside.transpose(1, 0, 2)
+    cells[:, height:] = np.nan
+    if whole < len(cells):  # the last one is cut by the frame's edge
+        cells[whole, :height, : width - whole * cell] = pixels[:, whole * cell :]
+        cells[whole, :, width - whole * cell :] = np.nan
+
+
+def _spread(rows: Indices, columns: Indices, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return which cells (rows, columns) are some given ones or touch them."""
+    padded = np.zeros((shape[0] + 2, shape[1] + 2), np.bool_)
+    for dy, dx in NEIGHBOURS:
+        padded[rows + dy, columns + dx] = True
+    return padded[1:-1, 1:-1]
+
+
+def _medians_of_9(padded: Floats, rows: Indices, columns: Indices) -> Floats:
+    """Return the medians (n,) of cells and those that touch them, of the ones that have a value."""
+    around = np.stack([padded[rows + dy, columns + dx] for dy, dx in NEIGHBOURS], axis=1)
+    around.sort(axis=1)  # NaN last
+    return median_of_sorted(around, 9 - np.isnan(around).sum(axis=1))
+
+
+def _room(name: str, size: int) -> Pixels:
+    """Return this thread's buffer of that name: (size,), with anything in it."""
+    held: Pixels | None = getattr(_rooms, name, None)
+    if held is None or held.size < size:
+        held = np.empty(size, np.float32)
+        setattr(_rooms, name, held)
+    return held[:size]
+
+
+def _clipped(ordered: Pixels, missing_above: np.float32) -> tuple[Floats, Floats]:
+    """Return median and sigma of each sorted row (cells, pixels) after clipping; NaN if too few."""
+    valid = np.tile(np.array([-missing_above, missing_above], np.float32), (len(ordered), 1))
+    kept = _within(ordered, np.arange(len(ordered)), valid)
+    active = np.flatnonzero(kept[:, 1] - kept[:, 0] >= LEAST_VALID * ordered.shape[1])
+    first = kept = kept[active]
+    medians, sigmas = np.full(len(ordered), np.nan), np.full(len(ordered), np.nan)
+    medians[active], sigmas[active] = median, sigma = _middles(ordered, active, kept)
+    for _ in range(CLIP_ROUNDS):
+        reach = CLIP_SIGMA * sigma
+        with np.errstate(over="ignore"):
+            bounds = np.stack([median - reach, median + reach], axis=1).astype(np.float32)
+        new = np.clip(_within(ordered, active, bounds), first[:, :1], first[:, 1:])
+        moved = (new != kept).any(axis=1) & (new[:, 0] < new[:, 1])
+        if not moved.any():
+            break
+        active, kept, first = active[moved], new[moved], first[moved]
+        medians[active], sigmas[active] = median, sigma = _middles(ordered, active, kept)
     return medians, sigmas
 
 
-def _clip_sorted(values: NDArray[np.float32]) -> tuple[float, float]:
-    first, last = 0, len(values)
-    median, sigma = _middle(values)
-    for _ in range(CLIP_ROUNDS):
-        reach = CLIP_SIGMA * sigma
-        bounds = np.array([median - reach, median + reach], np.float32)
-        low = int(values.searchsorted(bounds[0], "left"))
-        high = int(values.searchsorted(bounds[1], "right"))
-        if (low, high) == (first, last) or high <= low:
-            break
-        first, last = low, high
-        median, sigma = _middle(values[first:last])
-    return median, sigma
+def _within(ordered: Pixels, rows: Indices, bounds: Pixels) -> Indices:
+    """Return of some rows the run (k, 2) of values from the first to the second bound (k, 2)."""
+    beyond = np.stack([bounds[:, 0], np.nextafter(bounds[:, 1], np.float32(np.inf))], axis=1)
+    return count_below(ordered, rows, beyond)
 
 
-def _middle(values: NDArray[np.float32]) -> tuple[float, float]:
-    """Return the median of sorted values, and sigma from their quartiles."""
-    last = len(values) - 1
-    median = (float(values[last // 2]) + float(values[len(values) // 2])) / 2
-    spread = float(values[3 * last // 4]) - float(values[last // 4])
-    return median, QUARTILES_TO_SIGMA * spread
+def _middles(ordered: Pixels, rows: Indices, kept: Indices) -> tuple[Floats, Floats]:
+    """Return of runs of sorted values (k, 2) the medians, and sigma from their quartiles."""
+    first, count = kept[:, 0], kept[:, 1] - kept[:, 0]
+    last = count - 1
+    ranks = np.stack([last // 2, count // 2, last // 4, 3 * last // 4])
+    low, high, lower, upper = ordered[rows, first + ranks].astype(np.float64)
+    return (low + high) / 2, QUARTILES_TO_SIGMA * (upper - lower)

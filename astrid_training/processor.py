@@ -1,6 +1,6 @@
 """Survey frames to network inputs: the one function that training and inference share."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -142,8 +142,7 @@ class AstronomicalImageProcessor:
         looked = self._flag_cosmic_rays(frames, flags, (column, row), fwhm_px)
         problems = self._problems(frames, flags, scales, np.array([column, row]))
         half = self.spec.padded_size // 2
-        stored = [ROLES.index(channel) for channel in self.spec.channels]
-        pixels = np.nan_to_num(values[:, stored], nan=0.0).astype(np.float32)
+        pixels = self._fill(values)
         return Stamps(
             pixels, flags, raw, levels, scales, noise, column - half, row - half, problems, looked
         )
@@ -151,27 +150,40 @@ class AstronomicalImageProcessor:
     def _cut(
         self, frames: ExposureFrames, column: Pixels, row: Pixels
     ) -> tuple[NDArray[np.float32], Floats, Floats]:
-        """Return native values, the same without their sky, and the noise of the science sky."""
+        """Return native values, the same without their sky, and the noise of the science sky.
+
+        The axes are (n, role, y, x), (role, n, y, x) and (n,).
+        """
         count, size = len(column), self.spec.padded_size
         raw = np.full((count, len(ROLES), size, size), np.nan, np.float32)
-        values = np.full(raw.shape, np.nan)
+        values = np.full((len(ROLES), count, size, size), np.nan)
         noise = np.full(count, np.nan)
         for channel, role in enumerate(ROLES):
             frame = frames.role(role)
             if frame is None:
                 continue
-            at_x, at_y = frames.centres(role, column, row)
+            at_x, at_y = (at.tolist() for at in frames.centres(role, column, row))
+            corners = zip(at_x, at_y, strict=True)
+            places = [overlap(x - size // 2, y - size // 2, size, frame.shape) for x, y in corners]
+            self._read(frame, places, raw[:, channel])
             mesh = self._mesh(frame) if role != "difference" else None
-            for index, (x, y) in enumerate(zip(at_x.tolist(), at_y.tolist(), strict=True)):
-                place = overlap(x - size // 2, y - size // 2, size, frame.shape)
-                if place is None:
-                    continue
-                window = frame.window(place.rows, place.columns, self.spec.missing_above)
-                raw[index, channel][place.inside] = window
-                values[index, channel][place.inside] = window - _level(mesh, place, window)
-                if mesh and role == "science" and _on_frame(frame, x, y):
-                    noise[index] = mesh.rms(y, x)
+            _subtract_sky(mesh, places, raw[:, channel], values[channel])
+            if mesh and role == "science":
+                noise[:] = [
+                    mesh.rms(y, x) if _on_frame(frame, x, y) else np.nan
+                    for x, y in zip(at_x, at_y, strict=True)
+                ]
         return raw, values, noise
+
+    def _read(
+        self, frame: Frame, places: Sequence[Overlap | None], raw: NDArray[np.float32]
+    ) -> None:
+        """Copy the pixels at some places into `raw` (n, y, x), which is NaN beyond the frame."""
+        for window, place in zip(raw, places, strict=True):
+            if place is not None:
+                frame.unmasked(place.rows, place.columns, window[place.inside])
+        with np.errstate(invalid="ignore"):
+            raw[~(np.abs(raw) <= self.spec.missing_above)] = np.nan
 
     def _mesh(self, frame: Frame) -> BackgroundMesh | None:
         if self.spec.background != "mesh" or frame.kind == "stamp":
@@ -183,29 +195,39 @@ class AstronomicalImageProcessor:
         return mesh
 
     def _scale(self, frames: ExposureFrames, values: Floats) -> tuple[Floats, Floats]:
-        """Scale `values` (n, role, y, x) in place; return levels and noise, NaN where unusable."""
+        """Scale `values` (role, n, y, x) in place; return levels and noise (n, role), NaN = unusable."""
         rows, columns = central(self.spec.margin, self.spec.stamp_size)
-        levels = np.full(values.shape[:2], np.nan)
-        scales = np.full(values.shape[:2], np.nan)
+        count = values.shape[1]
+        levels = np.full((count, len(ROLES)), np.nan)
+        scales = np.full(levels.shape, np.nan)
         for channel, role in enumerate(ROLES):
             frame = frames.role(role)
             if frame is None:
                 continue
-            centre = values[:, channel, rows, columns].reshape(len(values), -1)
-            level, noise, count = scaling.measure_noise(centre)
+            images = values[channel]
+            centre = images[:, rows, columns].reshape(count, -1)
+            level, noise, valid = scaling.measure_noise(centre)
             if role == "difference":
                 level[:] = 0
             elif self._takes_median(frame):
-                values[:, channel] -= level[:, None, None]
+                images -= level[:, None, None]
                 centre -= level[:, None]
                 level[:] = 0
-            usable = (count >= LEAST_VALUES) & (noise > 0)
+            usable = (valid >= LEAST_VALUES) & (noise > 0)
             levels[usable, channel], scales[usable, channel] = level[usable], noise[usable]
-            scaled = values[usable, channel]
-            scaling.scale_in_place(scaled, centre[usable], level[usable], noise[usable], self.spec)
-            values[:, channel] = np.nan
-            values[usable, channel] = scaled
+            images[~usable] = np.nan
+            level[~usable], noise[~usable], centre[~usable] = 0, 1, 0
+            scaling.scale_in_place(images, centre, level, noise, self.spec)
         return levels, scales
+
+    def _fill(self, values: Floats) -> NDArray[np.float32]:
+        """Return stored channels (n, channel, y, x) of scaled values (role, n, y, x), 0 = missing."""
+        _, count, height, width = values.shape
+        pixels = np.empty((count, len(self.spec.channels), height, width), np.float32)
+        for index, channel in enumerate(self.spec.channels):
+            pixels[:, index] = values[ROLES.index(channel)]
+        pixels[np.isnan(pixels)] = 0
+        return pixels
 
     def _takes_median(self, frame: Frame) -> bool:
         """Tell whether the stamp's own median is the sky: always so where there is no frame."""
@@ -301,12 +323,25 @@ def _on_frame(frame: Frame, x: int, y: int) -> bool:
     return 0 <= y < frame.shape[0] and 0 <= x < frame.shape[1]
 
 
-def _level(
-    mesh: BackgroundMesh | None, place: Overlap, window: NDArray[np.float32]
-) -> Floats | float:
-    """Return the sky under a window, its own median where the mesh has none."""
+def _subtract_sky(
+    mesh: BackgroundMesh | None,
+    places: Sequence[Overlap | None],
+    raw: NDArray[np.float32],
+    values: Floats,
+) -> None:
+    """Set `values` (n, y, x) to raw pixels less their sky; to the pixels themselves without a mesh."""
     if mesh is None:
-        return 0.0
+        values[:] = raw
+        return
+    mesh.prepare([(place.rows, place.columns) for place in places if place is not None])
+    for index, place in enumerate(places):
+        if place is not None:
+            window = raw[index][place.inside]
+            np.subtract(window, _level(mesh, place, window), out=values[index][place.inside])
+
+
+def _level(mesh: BackgroundMesh, place: Overlap, window: NDArray[np.float32]) -> Floats:
+    """Return the sky under a window, its own median where the mesh has none."""
     level = mesh.at(place.rows, place.columns)
     unknown = np.isnan(level)
     if unknown.any():

@@ -3,11 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from astrid_training.elementary import asinh_in_place
+from astrid_training.ordered import deviation_of_sorted, median_of_sorted
 from astrid_training.params import PreprocessSpec
 
 __all__ = ["ALGORITHM", "MAD_TO_SIGMA", "measure_noise", "scale_in_place", "sorted_valid"]
 
-ALGORITHM = 1
+ALGORITHM = 2
 """Raise it when a value may change."""
 MAD_TO_SIGMA = 1.4826
 PERCENTILES = (1.0, 99.0)
@@ -18,7 +20,10 @@ Floats = NDArray[np.float64]
 def sorted_valid(values: Floats) -> tuple[Floats, NDArray[np.intp]]:
     """Return each row (rows, n) sorted with NaN last, and how many are not NaN."""
     ordered = np.sort(values, axis=1)
-    return ordered, values.shape[1] - np.isnan(ordered).sum(axis=1)
+    count = np.full(len(values), values.shape[1], np.intp)
+    holed = np.isnan(ordered[:, -1]) if values.shape[1] else count > 0
+    count[holed] -= np.isnan(ordered[holed]).sum(axis=1)
+    return ordered, count
 
 
 def measure_noise(values: Floats) -> tuple[Floats, Floats, NDArray[np.intp]]:
@@ -28,10 +33,8 @@ def measure_noise(values: Floats) -> tuple[Floats, Floats, NDArray[np.intp]]:
         values: (rows, n), NaN = missing.
     """
     ordered, count = sorted_valid(values)
-    medians = _medians(ordered, count)
-    deviations = np.abs(ordered - medians[:, None])
-    deviations.sort(axis=1)
-    return medians, MAD_TO_SIGMA * _medians(deviations, count), count
+    medians = median_of_sorted(ordered, count)
+    return medians, MAD_TO_SIGMA * deviation_of_sorted(ordered, medians, count), count
 
 
 def scale_in_place(
@@ -40,7 +43,7 @@ def scale_in_place(
     """Turn the values of stamps into network inputs, NaN staying NaN.
 
     Args:
-        values: (n, y, x), NaN = missing.
+        values: (n, y, x), C-contiguous, NaN = missing.
         centre: (n, pixels), the valid and missing values that the model sees of each.
         level: (n,), what becomes zero.
         noise: (n,), above 0.
@@ -57,19 +60,11 @@ def scale_in_place(
     values -= shift[:, None, None]
     values /= unit[:, None, None]
     if spec.scale == "asinh":
-        np.arcsinh(values, out=values)
+        asinh_in_place(values)
     elif spec.scale in ("percentile", "zscale"):
         np.clip(values, 0, 1, out=values)
     if spec.clip is not None:
         np.clip(values, -spec.clip, spec.clip, out=values)
-
-
-def _medians(ordered: Floats, count: NDArray[np.intp]) -> Floats:
-    rows = np.arange(len(ordered))
-    low, high = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, ordered.shape[1] - 1)
-    medians: Floats = (ordered[rows, low] + ordered[rows, high]) / 2
-    medians[count == 0] = np.nan
-    return medians
 
 
 def _limits(centre: Floats, preset: str) -> tuple[Floats, Floats]:
