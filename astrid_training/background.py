@@ -220,8 +220,7 @@ def _room(name: str, size: int) -> Pixels:
 
 def _clipped(ordered: Pixels, missing_above: np.float32) -> tuple[Floats, Floats]:
     """Return median and sigma of each sorted row (cells, pixels) after clipping; NaN if too few."""
-    valid = np.tile(np.array([-missing_above, missing_above], np.float32), (len(ordered), 1))
-    kept = _within(ordered, np.arange(len(ordered)), valid)
+    kept = _valid(ordered, missing_above)
     active = np.flatnonzero(kept[:, 1] - kept[:, 0] >= LEAST_VALID * ordered.shape[1])
     first = kept = kept[active]
     medians, sigmas = np.full(len(ordered), np.nan), np.full(len(ordered), np.nan)
@@ -237,6 +236,17 @@ def _clipped(ordered: Pixels, missing_above: np.float32) -> tuple[Floats, Floats
         active, kept, first = active[moved], new[moved], first[moved]
         medians[active], sigmas[active] = median, sigma = _middles(ordered, active, kept)
     return medians, sigmas
+
+
+def _valid(ordered: Pixels, missing_above: np.float32) -> Indices:
+    """Return of each sorted row the run (rows, 2) of values that are not missing."""
+    kept = np.tile(np.array([0, ordered.shape[1]], np.intp), (len(ordered), 1))
+    holed = ~((ordered[:, 0] >= -missing_above) & (ordered[:, -1] <= missing_above))
+    if holed.any():
+        rows = np.flatnonzero(holed)
+        limits = np.array([-missing_above, missing_above], np.float32)
+        kept[rows] = _within(ordered, rows, np.tile(limits, (len(rows), 1)))
+    return kept
 
 
 def _within(ordered: Pixels, rows: Indices, bounds: Pixels) -> Indices:

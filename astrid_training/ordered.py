@@ -1,5 +1,6 @@
 """Order statistics of many sorted rows at once, without sorting any of them again."""
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
@@ -32,46 +33,52 @@ def deviation_of_sorted(ordered: NDArray[F], medians: NDArray[F], count: Counts)
     begins is found by halving.
 
     Args:
-        ordered: (rows, n), each row ascending.
+        ordered: (rows, n), each row ascending, NaN after the first `count`; C-contiguous.
         medians: (rows,), from `median_of_sorted`.
         count: (rows,), how many of each row there are, at most n.
     """
-    row, last = np.arange(len(ordered)), ordered.shape[1] - 1
-    length = np.maximum(count + 1, 2) // 2  # of the run up to the lower middle one
-    start, stop = np.zeros_like(count), np.maximum(count - length, 0)
-    while (start < stop).any():
-        middle = (start + stop) // 2
-        beyond = ordered[row, np.minimum(middle + length, last)] - medians
-        moves = (start < stop) & (medians - ordered[row, middle] > beyond)
-        start, stop = np.where(moves, middle + 1, start), np.where(moves, stop, middle)
-        stop = np.maximum(start, stop)
-    end = np.minimum(start + length - 1, last)
-    lower = np.maximum(medians - ordered[row, start], ordered[row, end] - medians)
-    before = medians - ordered[row, np.maximum(start - 1, 0)]
-    after = ordered[row, np.minimum(end + 1, last)] - medians
-    has_before, has_after = start > 0, end + 1 < count
-    upper = np.minimum(np.where(has_before, before, np.inf), np.where(has_after, after, np.inf))
+    flat, last = ordered.reshape(-1), ordered.shape[1] - 1
+    row = np.arange(len(ordered)) * ordered.shape[1]
+    length = np.maximum(count + 1, 2) // 2  # of the run that ends the lower half of the deviations
+
+    def nearer_without(start: Counts) -> NDArray[np.bool_]:
+        at = row + start
+        return medians - flat.take(at) > flat.take(at + length) - medians
+
+    start = _halve(np.zeros_like(count), int(count.max(initial=0)) // 2, nearer_without)
+    end = start + length - 1
+    lower = np.maximum(medians - flat.take(row + start), flat.take(row + end) - medians)
+    before = medians - flat.take(row + np.maximum(start - 1, 0))
+    after = flat.take(row + np.minimum(end + 1, last)) - medians
+    upper = np.fmin(np.where(start > 0, before, np.nan), np.where(end + 1 < count, after, np.nan))
     deviations: NDArray[F] = (lower + np.where(count % 2 == 1, lower, upper)) / 2
     deviations[count == 0] = np.nan
-    return deviations.astype(ordered.dtype, copy=False)
+    return deviations
 
 
-def count_below(ordered: NDArray[F], row: Counts, bounds: NDArray[F]) -> NDArray[np.intp]:
+def count_below(ordered: NDArray[F], rows: Counts, bounds: NDArray[F]) -> Counts:
     """Return how many values of sorted rows lie below some bounds: the shape of `bounds`.
 
     Args:
-        ordered: (rows, n), each row ascending with NaN last, contiguous.
-        row: which row is meant by each of the k rows of `bounds`.
+        ordered: (rows, n), each row ascending with NaN last; C-contiguous.
+        rows: which row is meant by each of the k rows of `bounds`.
         bounds: (k, b).
     """
     flat, size = ordered.reshape(-1), ordered.shape[1]
-    before = (row * size - 1)[:, None]
-    below = np.zeros(bounds.shape, np.intp)
-    step = 1 << size.bit_length() - 1
-    while step:
-        reached = below + step
-        smaller = flat.take(before + reached, mode="clip") < bounds
-        smaller &= reached <= size
-        below += smaller * step
-        step //= 2
-    return below
+    first = np.repeat((rows * size)[:, None], bounds.shape[1], axis=1)
+    return _halve(first, size, lambda at: flat.take(at) < bounds) - first
+
+
+def _halve(first: Counts, count: int, holds: Callable[[Counts], NDArray[np.bool_]]) -> Counts:
+    """Return where a condition ends to hold among `count` places from the first on.
+
+    Args:
+        first: the first places, any shape.
+        count: of places; where the condition does not hold, it holds for none that follows.
+        holds: tells of places whether the condition holds.
+    """
+    while count > 1:
+        half = count // 2
+        first = first + holds(first + (half - 1)) * half
+        count -= half
+    return first + holds(first) if count else first

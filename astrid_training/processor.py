@@ -200,16 +200,17 @@ class AstronomicalImageProcessor:
         count = values.shape[1]
         levels = np.full((count, len(ROLES)), np.nan)
         scales = np.full(levels.shape, np.nan)
-        for channel, role in enumerate(ROLES):
-            frame = frames.role(role)
-            if frame is None:
-                continue
+        present = [channel for channel, role in enumerate(ROLES) if frames.role(role) is not None]
+        centres = np.stack(
+            [values[channel][:, rows, columns].reshape(count, -1) for channel in present]
+        )
+        measured = scaling.measure_noise(centres.reshape(len(present) * count, -1))
+        by_channel = (numbers.reshape(len(present), count) for numbers in measured)
+        for channel, centre, level, noise, valid in zip(present, centres, *by_channel, strict=True):
             images = values[channel]
-            centre = images[:, rows, columns].reshape(count, -1)
-            level, noise, valid = scaling.measure_noise(centre)
-            if role == "difference":
+            if ROLES[channel] == "difference":
                 level[:] = 0
-            elif self._takes_median(frame):
+            elif self._takes_median(frames.role(ROLES[channel])):
                 images -= level[:, None, None]
                 centre -= level[:, None]
                 level[:] = 0
@@ -229,9 +230,11 @@ class AstronomicalImageProcessor:
         pixels[np.isnan(pixels)] = 0
         return pixels
 
-    def _takes_median(self, frame: Frame) -> bool:
+    def _takes_median(self, frame: Frame | None) -> bool:
         """Tell whether the stamp's own median is the sky: always so where there is no frame."""
         wanted = self.spec.background
+        if frame is None:
+            return False
         return wanted == "median" or (wanted == "mesh" and frame.kind == "stamp")
 
     def _flag(

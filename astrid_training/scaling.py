@@ -1,5 +1,7 @@
 """From sky-subtracted values to network inputs: one function a preset."""
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,9 +17,10 @@ MAD_TO_SIGMA = 1.4826
 PERCENTILES = (1.0, 99.0)
 
 Floats = NDArray[np.float64]
+F = TypeVar("F", bound=np.floating)
 
 
-def sorted_valid(values: Floats) -> tuple[Floats, NDArray[np.intp]]:
+def sorted_valid(values: NDArray[F]) -> tuple[NDArray[F], NDArray[np.intp]]:
     """Return each row (rows, n) sorted with NaN last, and how many are not NaN."""
     ordered = np.sort(values, axis=1)
     count = np.full(len(values), values.shape[1], np.intp)

@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from astrid_training.scaling import MAD_TO_SIGMA
+from astrid_training.elementary import exp
+from astrid_training.ordered import deviation_of_sorted, median_of_sorted
+from astrid_training.scaling import MAD_TO_SIGMA, sorted_valid
 
 __all__ = ["FWHM_PER_SIGMA", "LARGEST", "significance"]
 
@@ -41,7 +43,7 @@ def significance(difference: Pixels, fwhm_px: float) -> NDArray[np.float16]:
         with np.errstate(invalid="ignore"):
             smooth[holed] = np.where(missing[holed], np.nan, filled / valid)
     count, *sides = smooth.shape
-    noise = _noise(smooth.reshape(count, sides[0] * sides[1]), holed)
+    noise = _noise(smooth.reshape(count, sides[0] * sides[1]))
     with np.errstate(invalid="ignore", divide="ignore"):
         smooth /= np.where(noise > 0, noise, np.nan)[:, None, None]
     np.clip(smooth, -LARGEST, LARGEST, out=smooth)
@@ -50,7 +52,7 @@ def significance(difference: Pixels, fwhm_px: float) -> NDArray[np.float16]:
 
 def _kernel(sigma_px: float) -> Pixels:
     radius = max(1, math.ceil(KERNEL_SIGMA * sigma_px))
-    weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma_px) ** 2)
+    weights = exp(-0.5 * (np.arange(-radius, radius + 1) / sigma_px) ** 2)
     kernel: Pixels = (weights / weights.sum()).astype(np.float32)
     return kernel
 
@@ -61,26 +63,8 @@ def _smoothed(images: Pixels, kernel: Pixels) -> Pixels:
     return smooth
 
 
-def _noise(values: Pixels, holed: NDArray[np.bool_]) -> Pixels:
+def _noise(values: Pixels) -> Pixels:
     """Return the noise of each row (n, pixels); NaN where it has no values."""
-    noise = np.full(len(values), np.nan, np.float32)
-    whole = ~holed
-    if whole.any():
-        noise[whole] = _deviation(values[whole])
-    for row in np.flatnonzero(holed):
-        seen = values[row][~np.isnan(values[row])]
-        if seen.size:
-            noise[row] = _deviation(seen[None])[0]
-    return noise
-
-
-def _deviation(values: Pixels) -> Pixels:
-    apart = np.abs(values - _medians(values)[:, None])
-    return np.float32(MAD_TO_SIGMA) * _medians(apart)
-
-
-def _medians(values: Pixels) -> Pixels:
-    count = values.shape[1]
-    middle = [(count - 1) // 2, count // 2]
-    medians: Pixels = np.partition(values, middle, axis=1)[:, middle].mean(axis=1)
-    return medians
+    ordered, count = sorted_valid(values)
+    medians = median_of_sorted(ordered, count)
+    return np.float32(MAD_TO_SIGMA) * deviation_of_sorted(ordered, medians, count)
