@@ -6,7 +6,6 @@ pixels only, and is computed by the same operations wherever it is asked for. So
 bit for bit that of the whole frame's, at the cost of the cells within its reach.
 """
 
-import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrid_training.ordered import count_below, median_of_sorted
+from astrid_training.scratch import room
 from astrid_training.surveys.frames import MISSING_ABOVE, Frame
 
 __all__ = ["ALGORITHM", "BackgroundMesh", "needed_rows"]
@@ -31,8 +31,6 @@ NEIGHBOURS = [(dy, dx) for dy in range(3) for dx in range(3)]
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.float32]
 Indices = NDArray[np.intp]
-
-_rooms = threading.local()
 
 
 def needed_rows(shape: tuple[int, int], cell_px: int, rows: slice) -> slice:
@@ -126,8 +124,8 @@ class BackgroundMesh:
     def _sorted_cells(self, rows: Indices, columns: Indices) -> Pixels:
         """Return the pixels of cells, in order of row and column, each sorted: (cells, pixels)."""
         area = self._cell**2
-        ordered = _room("cells", len(rows) * area).reshape(len(rows), area)
-        stripe = _room("stripe", self._cell * self._frame.shape[1])
+        ordered = room("cells", (len(rows), area))
+        stripe = room("stripe", (self._cell * self._frame.shape[1],))
         breaks = np.flatnonzero((np.diff(rows) != 0) | (np.diff(columns) != 1)) + 1
         for first, last in pairwise((0, *breaks.tolist(), len(rows))):
             y = self._y.span(rows[first])
@@ -207,15 +205,6 @@ def _medians_of_9(padded: Floats, rows: Indices, columns: Indices) -> Floats:
     around = np.stack([padded[rows + dy, columns + dx] for dy, dx in NEIGHBOURS], axis=1)
     around.sort(axis=1)  # NaN last
     return median_of_sorted(around, 9 - np.isnan(around).sum(axis=1))
-
-
-def _room(name: str, size: int) -> Pixels:
-    """Return this thread's buffer of that name: (size,), with anything in it."""
-    held: Pixels | None = getattr(_rooms, name, None)
-    if held is None or held.size < size:
-        held = np.empty(size, np.float32)
-        setattr(_rooms, name, held)
-    return held[:size]
 
 
 def _clipped(ordered: Pixels, missing_above: np.float32) -> tuple[Floats, Floats]:

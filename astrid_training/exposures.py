@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from astrid_training.measure import MEASUREMENTS, measure_stamps
-from astrid_training.positions import Position, positions_on_frame, refine_centroid
+from astrid_training.positions import Position, positions_on_frame, refine_centroids
 from astrid_training.processor import AstronomicalImageProcessor, ExposureFrames
 from astrid_training.psf import ExposureContext, Psf, measured_psf, stated_psf
 from astrid_training.records import Reject
@@ -73,8 +73,9 @@ def build_exposure(
     pixels = np.empty((len(targets), len(spec.channels), size, size), np.float32)
     flags = np.empty((len(targets), size, size), np.uint8)
     lit = np.empty(flags.shape, np.float16)
-    rows: list[dict[str, Any]] = []
+    measures: list[pa.Table] = []
     rejects: list[Reject] = []
+    count = 0
     for start in range(0, len(targets), BLOCK):
         block = slice(start, start + BLOCK)
         x, y = np.array([(p.frame_x, p.frame_y) for p in positions[block]]).T
@@ -83,14 +84,15 @@ def build_exposure(
         good = [index for index, problem in enumerate(made.problems) if problem is None]
         rejects += _rejects(keys, made)
         made = _only(made, good)
-        new = slice(len(rows), len(rows) + len(good))
+        new = slice(count, count + len(good))
         pixels[new], flags[new] = made.pixels, made.flags
         lit[new] = significance(made.raw[:, DIFFERENCE], fwhm)
-        refined = [_refined(positions[start + i], made, k, fwhm) for k, i in enumerate(good)]
-        rows += measure_stamps([keys[i] for i in good], refined, made, frames, context, spec, psf)
-    measures = pa.Table.from_pylist(rows, schema=MEASUREMENTS)
-    count = len(rows)
-    return ExposureStamps(pixels[:count], flags[:count], lit[:count], measures, rejects)
+        refined = _refined([positions[start + index] for index in good], made, fwhm)
+        kept = [keys[index] for index in good]
+        measures.append(measure_stamps(kept, refined, made, frames, context, spec, psf))
+        count += len(good)
+    table = pa.concat_tables([MEASUREMENTS.empty_table(), *measures])
+    return ExposureStamps(pixels[:count], flags[:count], lit[:count], table, rejects)
 
 
 def _place(
@@ -128,7 +130,6 @@ def _only(made: Stamps, rows: list[int]) -> Stamps:
     return replace(made, problems=[None] * len(rows), **chosen)
 
 
-def _refined(position: Position, made: Stamps, row: int, fwhm_px: float) -> Position:
-    left, bottom = int(made.left[row]), int(made.bottom[row])
-    noise = float(made.scales[row, DIFFERENCE])
-    return refine_centroid(position, made.raw[row, DIFFERENCE], left, bottom, fwhm_px, noise)
+def _refined(positions: Sequence[Position], made: Stamps, fwhm_px: float) -> list[Position]:
+    differences, noise = made.raw[:, DIFFERENCE], made.scales[:, DIFFERENCE]
+    return refine_centroids(positions, differences, made.left, made.bottom, fwhm_px, noise)

@@ -8,10 +8,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from astrid_training.apertures import Apertures, apertures, sums
 from astrid_training.cosmic_rays import FOUND
 from astrid_training.digests import digest_bytes
 from astrid_training.params import PreprocessSpec
-from astrid_training.positions import LEAST_SNR, Aperture, Position, aperture
+from astrid_training.positions import LEAST_SNR, Position
 from astrid_training.processor import ExposureFrames
 from astrid_training.psf import UNSURE_SOURCES, ExposureContext, Psf
 from astrid_training.registration import measure_registration
@@ -81,6 +82,10 @@ STEP_SIGMA = 3 * math.sqrt(2)  # a step holds the noise of two pixels
 LEAST_STEPS = 100
 NOISE_AREA = 2.266  # of a Gaussian PSF, in FWHM^2: 4 pi (1 / 2.3548)^2
 
+Floats = NDArray[np.float64]
+Columns = dict[str, Any]
+"""Name to values: an array or list of one each, or one for all."""
+
 
 def measure_stamps(
     keys: Sequence[str],
@@ -90,7 +95,7 @@ def measure_stamps(
     context: ExposureContext,
     spec: PreprocessSpec,
     psf: Psf,
-) -> list[dict[str, Any]]:
+) -> pa.Table:
     """Return one row of `MEASUREMENTS` per stamp, in order.
 
     Args:
@@ -104,23 +109,36 @@ def measure_stamps(
     """
     shared = _of_exposure(frames, context, psf)
     seen = stamps.flags[:, *central(spec.margin, spec.stamp_size)]
+    x = np.array([position.x for position in positions], np.float64) - stamps.left
+    y = np.array([position.y for position in positions], np.float64) - stamps.bottom
     columns = {
-        "sample_key": list(keys),
+        "sample_key": keys,
+        **shared,
         **_of_flags(seen, stamps, frames, spec),
         **_of_noise(stamps, frames, shared),
-        "difference_correlation": _known(_noise_correlation(stamps, spec)),
-        **_of_registration(positions, stamps, frames, shared["fwhm_px"]),
-        "image_digest": [digest_bytes(image.tobytes()) for image in stamps.pixels],
-        "flag_digest": [digest_bytes(plane.tobytes()) for plane in stamps.flags],
+        "difference_correlation": _noise_correlation(stamps, spec),
+        **_of_registration(stamps, frames, x, y, psf.fwhm_px),
+        **_of_positions(positions),
+        **_of_targets(stamps, x, y, psf.fwhm_px),
+        "image_digest": [digest_bytes(image.data) for image in stamps.pixels],
+        "flag_digest": [digest_bytes(plane.data) for plane in stamps.flags],
     }
-    rows = []
-    for index, position in enumerate(positions):
-        row = shared | {name: values[index] for name, values in columns.items()}
-        rows.append(row | _of_target(position, stamps, index, shared["fwhm_px"]))
-    return rows
+    arrays = [_column(columns[field.name], field.type, len(keys)) for field in MEASUREMENTS]
+    return pa.Table.from_arrays(arrays, schema=MEASUREMENTS)
 
 
-def _of_exposure(frames: ExposureFrames, context: ExposureContext, psf: Psf) -> dict[str, Any]:
+def _column(values: Any, kind: pa.DataType, count: int) -> pa.Array:  # noqa: ANN401 - of any kind
+    """Return a column of one value for all rows, or of one each; NULL for None and what is no number."""
+    if isinstance(values, np.ndarray):
+        if values.dtype.kind == "f":
+            values = np.where(np.isfinite(values), values, np.nan)
+        return pa.array(values, kind, from_pandas=True)
+    if isinstance(values, list):
+        return pa.array(values, kind)
+    return pa.repeat(pa.scalar(values, kind), count)
+
+
+def _of_exposure(frames: ExposureFrames, context: ExposureContext, psf: Psf) -> Columns:
     science, primary = frames.science.meta, frames.primary.meta
     present = {role: frames.role(role) for role in ROLES}
     kinds = {role: frame.kind for role, frame in present.items() if frame is not None}
@@ -144,9 +162,9 @@ def _of_exposure(frames: ExposureFrames, context: ExposureContext, psf: Psf) -> 
 
 def _of_flags(
     seen: NDArray[np.uint8], stamps: Stamps, frames: ExposureFrames, spec: PreprocessSpec
-) -> dict[str, list[Any]]:
+) -> Columns:
     """Return what the flags of the central stamps (n, y, x) say."""
-    count, side = len(seen), seen.shape[1]
+    side = seen.shape[1]
     middle = slice(side // 2 - CENTRE_HALF_PX, side // 2 + CENTRE_HALF_PX + 1)
     centre = seen[:, middle, middle]
     bad = Flag.MISSING | Flag.PADDED
@@ -154,44 +172,39 @@ def _of_flags(
         frame is not None and frame.meta.saturation is not None
         for frame in (frames.science, frames.reference)
     ]
-    saturated = has(centre, Flag.SATURATED).any(axis=(1, 2)).tolist()
     looked = stamps.cosmic_rays == FOUND
     hit = has(seen, Flag.COSMIC_RAY)
     template = stamps.raw[:, ROLES.index("reference"), *central(spec.margin, spec.stamp_size)]
     return {
-        "valid_frac": (~has(seen, bad)).mean(axis=(1, 2)).tolist(),
-        "central_bad": has(centre, bad).sum(axis=(1, 2)).tolist(),
-        "saturated_centre": saturated if any(levels_known) else [None] * count,
-        "template_coverage": (
-            (~np.isnan(template)).mean(axis=(1, 2)).tolist() if frames.reference else [None] * count
+        "valid_frac": (~has(seen, bad)).mean(axis=(1, 2)),
+        "central_bad": has(centre, bad).sum(axis=(1, 2)),
+        "saturated_centre": (
+            has(centre, Flag.SATURATED).any(axis=(1, 2)) if any(levels_known) else None
         ),
-        "cr_status": [stamps.cosmic_rays] * count,
-        "cr_frac": hit.mean(axis=(1, 2)).tolist() if looked else [None] * count,
-        "cr_at_centre": hit[:, middle, middle].any(axis=(1, 2)).tolist()
-        if looked
-        else [None] * count,
+        "template_coverage": (~np.isnan(template)).mean(axis=(1, 2)) if frames.reference else None,
+        "cr_status": stamps.cosmic_rays,
+        "cr_frac": hit.mean(axis=(1, 2)) if looked else None,
+        "cr_at_centre": hit[:, middle, middle].any(axis=(1, 2)) if looked else None,
     }
 
 
-def _of_noise(
-    stamps: Stamps, frames: ExposureFrames, shared: dict[str, Any]
-) -> dict[str, list[float | None]]:
+def _of_noise(stamps: Stamps, frames: ExposureFrames, shared: Columns) -> Columns:
     science = ROLES.index("science")
     rms = np.where(np.isnan(stamps.noise), stamps.scales[:, science], stamps.noise)
     rms = np.where(rms > 0, rms, np.nan)
-    levels = {f"level_{role}": _known(stamps.levels[:, i]) for i, role in enumerate(ROLES)}
-    scales = {f"scale_{role}": _known(stamps.scales[:, i]) for i, role in enumerate(ROLES)}
+    levels = {f"level_{role}": stamps.levels[:, i] for i, role in enumerate(ROLES)}
+    scales = {f"scale_{role}": stamps.scales[:, i] for i, role in enumerate(ROLES)}
     return {
         **levels,
         **scales,
-        "background_rms": _known(rms),
-        "depth_5sigma": _known(_depth(rms, frames.science.meta.zero_point, shared)),
-        "difference_noise_ratio": _known(_noise_ratio(stamps, frames)),
+        "background_rms": rms,
+        "depth_5sigma": _depth(rms, frames.science.meta.zero_point, shared),
+        "difference_noise_ratio": _noise_ratio(stamps, frames),
     }
 
 
 def _depth(
-    rms: NDArray[np.float64], zero_point: float | None, shared: dict[str, Any]
+    rms: NDArray[np.float64], zero_point: float | None, shared: Columns
 ) -> NDArray[np.float64]:
     """Return the magnitude of a point source at 5 sigma; NaN where an ingredient is not known."""
     if zero_point is None or shared["fwhm_source"] in UNSURE_SOURCES:
@@ -220,32 +233,31 @@ def _noise_correlation(stamps: Stamps, spec: PreprocessSpec) -> NDArray[np.float
     sigma. Measured on 365 ZTF alerts: +0.20 to +0.98, median +0.90, in the right sign.
     """
     size = spec.stamp_size
-    together = np.ones((len(stamps.raw), size, size - 1), np.bool_)
+    count, per_row = len(stamps.raw), size * (size - 1)
+    together = np.ones((count, per_row), np.bool_)
     steps = []
     for role in ("science", "difference"):
         channel = ROLES.index(role)
         pixels = stamps.raw[:, channel, *central(spec.margin, size)]
-        step = (pixels[:, :, 1:] - pixels[:, :, :-1]) / stamps.scales[:, channel, None, None]
+        step = (pixels[:, :, 1:] - pixels[:, :, :-1]).reshape(count, per_row)
+        step /= stamps.scales[:, channel, None].astype(np.float32)
         with np.errstate(invalid="ignore"):
-            together &= np.abs(step) <= STEP_SIGMA  # False where either is missing
+            together &= np.abs(step) <= np.float32(STEP_SIGMA)  # False where either is missing
         steps.append(step)
     science, difference = (np.where(together, step, 0) for step in steps)
-    enough = together.sum(axis=(1, 2)) >= LEAST_STEPS
-    norm = np.sqrt((science**2).sum(axis=(1, 2)) * (difference**2).sum(axis=(1, 2)))
-    known = enough & (norm > 0)
-    correlation: NDArray[np.float64] = np.full(len(known), np.nan)
-    np.divide((science * difference).sum(axis=(1, 2)), norm, out=correlation, where=known)
+    norm = np.sqrt((science**2).sum(axis=1) * (difference**2).sum(axis=1))
+    known = (together.sum(axis=1) >= LEAST_STEPS) & (norm > 0)
+    correlation: NDArray[np.float64] = np.full(count, np.nan)
+    np.divide((science * difference).sum(axis=1), norm, out=correlation, where=known)
     return correlation
 
 
 def _of_registration(
-    positions: Sequence[Position], stamps: Stamps, frames: ExposureFrames, fwhm_px: float
-) -> dict[str, list[Any]]:
-    x = np.array([p.x for p in positions], np.float64) - stamps.left
-    y = np.array([p.y for p in positions], np.float64) - stamps.bottom
+    stamps: Stamps, frames: ExposureFrames, x: Floats, y: Floats, fwhm_px: float
+) -> Columns:
     found = measure_registration(stamps, frames, x, y, fwhm_px)
-    known = found.stars.tolist() if frames.reference is not None else [None] * len(stamps.raw)
-    return {"registration_px": _known(found.residual_px), "registration_stars": known}
+    stars = found.stars if frames.reference is not None else None
+    return {"registration_px": found.residual_px, "registration_stars": stars}
 
 
 def _to_units_of(target: Frame, frame: Frame | None) -> float | None:
@@ -258,51 +270,54 @@ def _to_units_of(target: Frame, frame: Frame | None) -> float | None:
     return ratio
 
 
-def _of_target(position: Position, stamps: Stamps, index: int, fwhm_px: float) -> dict[str, Any]:
-    x, y = position.x - stamps.left[index], position.y - stamps.bottom[index]
-    channel = ROLES.index("difference")
-    difference, noise = stamps.raw[index, channel], float(stamps.scales[index, channel])
-    disk = aperture(difference, x, y, fwhm_px, noise)
-    sure = disk is not None and disk.snr >= LEAST_SNR
-    wide = aperture(difference, x, y, MOMENT_FWHM * fwhm_px, noise)
+def _of_positions(positions: Sequence[Position]) -> Columns:
+    axes = np.array([at.axes or (np.nan,) * len(AXES) for at in positions], np.float64)
     return {
-        "x": float(x),
-        "y": float(y),
-        "frame_x": position.x,
-        "frame_y": position.y,
-        "position_flags": ",".join(position.flags),
-        "centroid_shift_px": position.shift_px,
-        **dict(zip(AXES, position.axes or (None,) * len(AXES), strict=True)),
-        "snr": disk.snr if disk is not None else None,
-        "elongation": _elongation(wide, noise) if sure and wide is not None else None,
-        "dipole_score": _dipole_score(wide.values / noise) if wide is not None else None,
+        "frame_x": [at.x for at in positions],
+        "frame_y": [at.y for at in positions],
+        "position_flags": [",".join(at.flags) for at in positions],
+        "centroid_shift_px": [at.shift_px for at in positions],
+        **dict(zip(AXES, axes.reshape(-1, len(AXES)).T, strict=True)),
     }
 
 
-def _elongation(disk: Aperture, noise: float) -> float | None:
-    """Return the ratio of the light's long to its short axis, from second moments."""
-    light = disk.light(noise)
-    total = float(light.sum())
-    if total <= 0:
-        return None
-    dx, dy = disk.x - light @ disk.x / total, disk.y - light @ disk.y / total
-    xx, yy, xy = (float(light @ (a * b)) / total for a, b in ((dx, dx), (dy, dy), (dx, dy)))
-    xx, yy = xx + PIXEL_VARIANCE, yy + PIXEL_VARIANCE
-    mean, apart = (xx + yy) / 2, math.hypot((xx - yy) / 2, xy)
-    return math.sqrt((mean + apart) / (mean - apart))
+def _of_targets(stamps: Stamps, x: Floats, y: Floats, fwhm_px: float) -> Columns:
+    """Return what the pixels of the difference round the targets (x, y) on the stamps say."""
+    channel = ROLES.index("difference")
+    differences, noise = stamps.raw[:, channel], stamps.scales[:, channel]
+    snr = apertures(differences, x, y, fwhm_px, noise).snr
+    wide = apertures(differences, x, y, MOMENT_FWHM * fwhm_px, noise)
+    elongation = np.where(snr >= LEAST_SNR, _elongations(wide), np.nan)
+    return {
+        "x": x,
+        "y": y,
+        "snr": snr,
+        "elongation": elongation,
+        "dipole_score": _dipole_scores(wide),
+    }
 
 
-def _dipole_score(sigmas: NDArray[np.float64]) -> float | None:
+def _elongations(disks: Apertures) -> Floats:
+    """Return the ratio of the light's long to its short axis, from second moments; NaN of no light."""
+    light = disks.light()
+    total = sums(light)
+    weight = light / np.where(total > 0, total, np.nan)[:, None, None]
+    dx = disks.x - sums(weight * disks.x)[:, None, None]
+    dy = disks.y - sums(weight * disks.y)[:, None, None]
+    xx = sums(weight * (dx * dx)) + PIXEL_VARIANCE
+    yy = sums(weight * (dy * dy)) + PIXEL_VARIANCE
+    half, xy = (xx - yy) / 2, sums(weight * (dx * dy))
+    mean, apart = (xx + yy) / 2, np.sqrt(half * half + xy * xy)
+    return np.sqrt((mean + apart) / (mean - apart))
+
+
+def _dipole_scores(disks: Apertures) -> Floats:
     """Return how evenly the light is divided into brighter and fainter, 0 one-sided to 1 even.
 
-    None where too little stands out to tell.
+    NaN where too little stands out to tell.
     """
-    sure = sigmas[np.abs(sigmas) >= LOBE_SIGMA]
-    gained, lost = (abs(float(sure[side].sum())) for side in (sure > 0, sure < 0))
-    if gained + lost < LEAST_LOBES_SIGMA:
-        return None
-    return min(gained, lost) / max(gained, lost)
-
-
-def _known(values: NDArray[np.float64]) -> list[float | None]:
-    return [value if math.isfinite(value) else None for value in values.tolist()]
+    sigmas = disks.values / disks.noise[:, None, None]
+    gained = sums(np.where(sigmas >= LOBE_SIGMA, sigmas, 0))
+    lost = sums(np.where(sigmas <= -LOBE_SIGMA, -sigmas, 0))
+    told = gained + lost >= LEAST_LOBES_SIGMA
+    return np.where(told, np.minimum(gained, lost), np.nan) / np.maximum(gained, lost)

@@ -2,24 +2,23 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from astrid_training.apertures import apertures, sums
 from astrid_training.scaling import measure_noise
 from astrid_training.stamps import centre_pixel, overlap
 from astrid_training.surveys.frames import Frame
 
 __all__ = [
     "REFINED",
-    "Aperture",
     "Position",
-    "aperture",
     "locate",
     "positions_on_frame",
-    "refine_centroid",
+    "refine_centroids",
 ]
 
 NO_WCS = "no_wcs"
@@ -56,25 +55,6 @@ class Position:
     """Columns and rows per arcsecond to the east, then to the north; None without a WCS."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Aperture:
-    """The valid pixels of a disk on a difference."""
-
-    x: Floats
-    """Columns."""
-    y: Floats
-    """Rows."""
-    values: Floats
-    snr: float
-    """|sum| over its noise."""
-    polarity: int
-    """+1 where the source brightened, -1 where it faded."""
-
-    def light(self, noise: float) -> Floats:
-        """Return by how much each value stands out from the noise, in the source's direction."""
-        return np.maximum(self.polarity * self.values - noise, 0)
-
-
 def locate(
     frame: Frame,
     ra_deg: float,
@@ -107,8 +87,9 @@ def locate(
     if place is None:
         return framed
     pixels = frame.window(place.rows, place.columns)
-    noise = float(measure_noise(pixels.astype(np.float64).reshape(1, -1))[1][0])
-    return refine_centroid(framed, pixels, place.columns.start, place.rows.start, fwhm_px, noise)
+    _, noise, _ = measure_noise(pixels.astype(np.float64).reshape(1, -1))
+    corner = np.array([place.columns.start]), np.array([place.rows.start])
+    return refine_centroids([framed], pixels[None], *corner, fwhm_px, noise)[0]
 
 
 def positions_on_frame(
@@ -133,76 +114,39 @@ def positions_on_frame(
     ]
 
 
-def refine_centroid(
-    position: Position, difference: Pixels, left: int, bottom: int, fwhm_px: float, noise: float
-) -> Position:
-    """Return the position moved onto the source's centroid if that is sure and near.
+def refine_centroids(
+    positions: Sequence[Position],
+    differences: Pixels,
+    left: NDArray[np.intp],
+    bottom: NDArray[np.intp],
+    fwhm_px: float,
+    noise: Floats,
+) -> list[Position]:
+    """Return each position moved onto its source's centroid if that is sure and near.
 
     Args:
-        position: on the frame.
-        difference: (height, width), a window of the frame, NaN = missing.
-        left: 0-based frame column of the window's column 0.
-        bottom: 0-based frame row of the window's row 0.
+        positions: n of them, on the frame.
+        differences: (n, height, width), windows of the frame, NaN = missing.
+        left: (n,) 0-based frame columns of the windows' column 0.
+        bottom: (n,) 0-based frame rows of the windows' row 0.
         fwhm_px: of the PSF; the centroid is that of the light within it.
-        noise: of a pixel of the difference, same units.
+        noise: (n,) of a pixel of the difference, same units.
     """
-    x, y = position.x - left, position.y - bottom
-    disk = aperture(difference, x, y, max(fwhm_px, LEAST_RADIUS_PX), noise)
-    if disk is None or disk.snr < LEAST_SNR:
-        return position
-    light = disk.light(noise)
-    total = float(light.sum())
-    if total <= 0:
-        return position
-    dx, dy = float(light @ disk.x) / total - x, float(light @ disk.y) / total - y
-    shift = math.hypot(dx, dy)
-    if shift > MOST_SHIFT_PX:
-        return position
-    return Position(
-        position.x + dx,
-        position.y + dy,
-        position.frame_x,
-        position.frame_y,
-        shift,
-        (*position.flags, REFINED),
-        position.axes,
-    )
-
-
-def aperture(
-    difference: Pixels, x: float, y: float, radius: float, noise: float
-) -> Aperture | None:
-    """Return the valid pixels within `radius` of (x, y), or None if there are none.
-
-    Args:
-        difference: (height, width), NaN = missing.
-        x: 0-based column.
-        y: 0-based row.
-        radius: pixels.
-        noise: of one pixel, above 0, same units as `difference`.
-    """
-    if not (math.isfinite(x) and math.isfinite(y) and noise > 0):
-        return None
-    height, width = difference.shape
-    rows = np.arange(max(math.ceil(y - radius), 0), min(math.floor(y + radius) + 1, height))
-    columns = np.arange(max(math.ceil(x - radius), 0), min(math.floor(x + radius) + 1, width))
-    if not (rows.size and columns.size):
-        return None
-    box = difference[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float64)
-    near = (columns - x) ** 2 + ((rows - y) ** 2)[:, None] <= radius**2
-    near &= ~np.isnan(box)
-    values = box[near]
-    if not values.size:
-        return None
-    row, column = np.nonzero(near)
-    total = float(values.sum())
-    return Aperture(
-        (column + columns[0]).astype(np.float64),
-        (row + rows[0]).astype(np.float64),
-        values,
-        abs(total) / (noise * math.sqrt(values.size)),
-        1 if total >= 0 else -1,
-    )
+    x = np.array([position.x for position in positions], np.float64) - left
+    y = np.array([position.y for position in positions], np.float64) - bottom
+    disks = apertures(differences, x, y, max(fwhm_px, LEAST_RADIUS_PX), noise)
+    light = disks.light()
+    total = sums(light)
+    lit = total > 0
+    whole = np.where(lit, total, 1)
+    dx, dy = sums(light * disks.x) / whole - x, sums(light * disks.y) / whole - y
+    shift = np.sqrt(dx * dx + dy * dy)
+    sure = lit & (disks.snr >= LEAST_SNR) & (shift <= MOST_SHIFT_PX)
+    moves = zip(positions, sure.tolist(), dx.tolist(), dy.tolist(), shift.tolist(), strict=True)
+    return [
+        replace(at, x=at.x + a, y=at.y + b, shift_px=by, flags=(*at.flags, REFINED)) if sure else at
+        for at, sure, a, b, by in moves
+    ]
 
 
 def _sky_to_pixels(

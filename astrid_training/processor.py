@@ -11,6 +11,7 @@ from astrid_training.background import BackgroundMesh
 from astrid_training.digests import digest_value
 from astrid_training.errors import ParityError
 from astrid_training.params import PreprocessSpec
+from astrid_training.scratch import room
 from astrid_training.stamps import (
     ROLES,
     Flag,
@@ -156,11 +157,12 @@ class AstronomicalImageProcessor:
         """
         count, size = len(column), self.spec.padded_size
         raw = np.full((count, len(ROLES), size, size), np.nan, np.float32)
-        values = np.full((len(ROLES), count, size, size), np.nan)
+        values = room("values", (len(ROLES), count, size, size), np.float64)
         noise = np.full(count, np.nan)
         for channel, role in enumerate(ROLES):
             frame = frames.role(role)
             if frame is None:
+                values[channel] = np.nan
                 continue
             at_x, at_y = (at.tolist() for at in frames.centres(role, column, row))
             corners = zip(at_x, at_y, strict=True)
@@ -333,14 +335,14 @@ def _subtract_sky(
     values: Floats,
 ) -> None:
     """Set `values` (n, y, x) to raw pixels less their sky; to the pixels themselves without a mesh."""
+    values[:] = raw
     if mesh is None:
-        values[:] = raw
         return
     mesh.prepare([(place.rows, place.columns) for place in places if place is not None])
     for index, place in enumerate(places):
         if place is not None:
             window = raw[index][place.inside]
-            np.subtract(window, _level(mesh, place, window), out=values[index][place.inside])
+            values[index][place.inside] -= _level(mesh, place, window)
 
 
 def _level(mesh: BackgroundMesh, place: Overlap, window: NDArray[np.float32]) -> Floats:

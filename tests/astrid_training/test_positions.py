@@ -7,7 +7,7 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from astrid_training.positions import Position, aperture, locate, positions_on_frame
+from astrid_training.positions import Position, locate, positions_on_frame
 from astrid_training.surveys import Frame
 
 HEIGHT, WIDTH = 120, 160
@@ -125,18 +125,6 @@ def test_a_place_beyond_the_tangent_plane_is_nowhere(wcs: WCS) -> None:
     position = positions_on_frame(Frame(source(0), wcs=wcs), [180.0], [30.0], [5], [5], FWHM)[0]
 
     assert not 0 <= position.x < WIDTH
-
-
-def test_an_aperture_holds_the_valid_pixels_within_its_radius() -> None:
-    image = np.ones((5, 7), np.float32)
-    image[2, 3] = np.nan
-
-    disk = aperture(image, x=3, y=2, radius=1.0, noise=0.5)
-
-    assert disk is not None
-    assert sorted(zip(disk.x, disk.y, strict=True)) == [(2, 2), (3, 1), (3, 3), (4, 2)]
-    assert disk.snr == 4 / (0.5 * 2)
-    assert aperture(image, x=30, y=2, radius=1.0, noise=0.5) is None
 
 
 @pytest.mark.parametrize("dec", [-30.0, 0.0, 85.0])
