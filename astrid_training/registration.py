@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from astrid_training.elementary import exp
 from astrid_training.processor import ExposureFrames, same_grid
 from astrid_training.scaling import measure_noise
 from astrid_training.stamps import ROLES, Flag, Stamps, centre_pixel, has
@@ -135,7 +136,7 @@ def _centroids(
     window = (max(fwhm_px, LEAST_WINDOW_PX) / FWHM_PER_SIGMA) ** 2
     for _ in range(ROUNDS):
         to_x, to_y = steps - dx[:, None], steps - dy[:, None]
-        weight_x, weight_y = np.exp(-(to_x**2) / (2 * window)), np.exp(-(to_y**2) / (2 * window))
+        weight_x, weight_y = exp(-(to_x**2) / (2 * window)), exp(-(to_y**2) / (2 * window))
         weighed = boxes * weight_y[:, :, None] * weight_x[:, None, :]
         along_x, along_y = weighed.sum(axis=1), weighed.sum(axis=2)
         total = along_x.sum(axis=1)

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from astrid_training.elementary import exp
 from astrid_training.scaling import measure_noise
 from astrid_training.significance import FWHM_PER_SIGMA
 
@@ -68,9 +69,8 @@ def _round_ones(boxes: Floats, noise: float, x: Indices, y: Indices) -> list[Sta
     with np.errstate(invalid="ignore", divide="ignore"):
         for _ in range(ROUNDS):
             u, v = offsets - dx[:, None], offsets - dy[:, None]
-            weight = np.exp(
-                -(u[:, None, :] ** 2 + v[:, :, None] ** 2) / 2 / variance[:, None, None]
-            )
+            across, down = (exp(-(w**2) / 2 / variance[:, None]) for w in (u, v))
+            weight = across[:, None, :] * down[:, :, None]
             held = weight * boxes
             total = held.sum(axis=(1, 2))
             by_column, by_row = held.sum(axis=1), held.sum(axis=2)
@@ -79,10 +79,10 @@ def _round_ones(boxes: Floats, noise: float, x: Indices, y: Indices) -> list[Sta
             dx, dy = dx + (by_column * u).sum(1) / total, dy + (by_row * v).sum(1) / total
             snr = total / noise / np.sqrt((weight**2).sum(axis=(1, 2)))
             used, variance = variance, np.clip(xx + yy, 0.05, HALF_PX**2 / 4)
-        middle, apart = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
+        middle, apart = (xx + yy) / 2, np.sqrt(((xx - yy) / 2) ** 2 + xy**2)
         long, short = (1 / (1 / axis - 1 / used) for axis in (middle + apart, middle - apart))
         fwhm = FWHM_PER_SIGMA * np.sqrt(np.sqrt(long * short))
         good = (snr > LEAST_SNR) & (short > 0) & (short >= LEAST_AXIS_RATIO**2 * long)
-    good &= (fwhm >= LEAST_FWHM_PX) & (fwhm <= HALF_PX) & (np.hypot(dx, dy) < ALONE_PX / 2)
+    good &= (fwhm >= LEAST_FWHM_PX) & (fwhm <= HALF_PX) & (dx**2 + dy**2 < (ALONE_PX / 2) ** 2)
     found = np.stack([x + dx, y + dy, fwhm], axis=1)[good]
     return [(a, b, c) for a, b, c in found.tolist()]
