@@ -91,7 +91,7 @@ def build_exposure(
         kept = [keys[index] for index in good]
         measures.append(measure_stamps(kept, refined, made, frames, context, spec, psf))
         count += len(good)
-    table = pa.concat_tables([MEASUREMENTS.empty_table(), *measures])
+    table = pa.concat_tables(measures) if measures else MEASUREMENTS.empty_table()
     return ExposureStamps(pixels[:count], flags[:count], lit[:count], table, rejects)
 
 

@@ -199,28 +199,22 @@ class AstronomicalImageProcessor:
     def _scale(self, frames: ExposureFrames, values: Floats) -> tuple[Floats, Floats]:
         """Scale `values` (role, n, y, x) in place; return levels and noise (n, role), NaN = unusable."""
         rows, columns = central(self.spec.margin, self.spec.stamp_size)
-        count = values.shape[1]
-        levels = np.full((count, len(ROLES)), np.nan)
-        scales = np.full(levels.shape, np.nan)
-        present = [channel for channel, role in enumerate(ROLES) if frames.role(role) is not None]
-        centres = np.stack(
-            [values[channel][:, rows, columns].reshape(count, -1) for channel in present]
-        )
-        measured = scaling.measure_noise(centres.reshape(len(present) * count, -1))
-        by_channel = (numbers.reshape(len(present), count) for numbers in measured)
-        for channel, centre, level, noise, valid in zip(present, centres, *by_channel, strict=True):
-            images = values[channel]
-            if ROLES[channel] == "difference":
-                level[:] = 0
-            elif self._takes_median(frames.role(ROLES[channel])):
-                images -= level[:, None, None]
-                centre -= level[:, None]
-                level[:] = 0
-            usable = (valid >= LEAST_VALUES) & (noise > 0)
-            levels[usable, channel], scales[usable, channel] = level[usable], noise[usable]
-            images[~usable] = np.nan
-            level[~usable], noise[~usable], centre[~usable] = 0, 1, 0
-            scaling.scale_in_place(images, centre, level, noise, self.spec)
+        stamps = values.shape[:2]
+        images = values.reshape(-1, *values.shape[2:])
+        centres = images[:, rows, columns].reshape(len(images), -1)
+        level, noise, valid = scaling.measure_noise(centres)
+        usable = (valid >= LEAST_VALUES) & (noise > 0)
+        of_role = level.reshape(stamps)
+        for channel, role in enumerate(ROLES):
+            if role == "difference":
+                of_role[channel] = 0
+            elif self._takes_median(frames.role(role)):
+                values[channel] -= of_role[channel, :, None, None]
+                centres.reshape(*stamps, -1)[channel] -= of_role[channel, :, None]
+                of_role[channel] = 0
+        levels, scales = (np.where(usable, one, np.nan).reshape(stamps).T for one in (level, noise))
+        images[~usable], centres[~usable], level[~usable], noise[~usable] = np.nan, 0, 0, 1
+        scaling.scale_in_place(images, centres, level, noise, self.spec)
         return levels, scales
 
     def _fill(self, values: Floats) -> NDArray[np.float32]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from astrid_training.elementary import exp
 from astrid_training.processor import ExposureFrames, same_grid
 from astrid_training.scaling import measure_noise
 from astrid_training.stamps import ROLES, Flag, Stamps, centre_pixel, has
@@ -77,9 +76,7 @@ def measure_registration(
     count = len(stamps.raw)
     if frames.reference is None or not count:
         return Registration(np.full(count, np.nan), np.zeros(count, np.intp))
-    science, reference = (
-        _above_sky(stamps.raw[:, ROLES.index(r)]) for r in ("science", "reference")
-    )
+    science, reference = _above_sky(stamps.raw)
     stamp, row, column = _peaks(*science)
     usable = np.hypot(column - x[stamp], row - y[stamp]) > AWAY_FROM_TARGET * fwhm_px
     usable &= ~has(stamps.flags[stamp, row, column], Flag.SATURATED)
@@ -93,11 +90,13 @@ def measure_registration(
     return _by_stamp(stamp[good], apart[good], count)
 
 
-def _above_sky(raw: NDArray[np.float32]) -> tuple[NDArray[np.float32], Floats]:
-    """Return the stamps (n, y, x) less their median, and their noise (n,)."""
-    some = raw[:, ::SAMPLING, ::SAMPLING].reshape(len(raw), -1).astype(np.float64)
-    level, noise, _ = measure_noise(some)
-    return raw - level.astype(np.float32)[:, None, None], noise
+def _above_sky(raw: NDArray[np.float32]) -> list[tuple[NDArray[np.float32], Floats]]:
+    """Return of science and reference the stamps (n, y, x) less their median, and their noise (n,)."""
+    images = [raw[:, ROLES.index(role)] for role in ("science", "reference")]
+    some = np.stack([image[:, ::SAMPLING, ::SAMPLING] for image in images]).astype(np.float64)
+    level, noise, _ = measure_noise(some.reshape(2 * len(raw), -1))
+    levels = level.astype(np.float32).reshape(2, len(raw), 1, 1)
+    return list(zip(images - levels, noise.reshape(2, len(raw)), strict=True))
 
 
 def _peaks(light: NDArray[np.float32], noise: Floats) -> tuple[Pixels, Pixels, Pixels]:
@@ -136,7 +135,7 @@ def _centroids(
     window = (max(fwhm_px, LEAST_WINDOW_PX) / FWHM_PER_SIGMA) ** 2
     for _ in range(ROUNDS):
         to_x, to_y = steps - dx[:, None], steps - dy[:, None]
-        weight_x, weight_y = exp(-(to_x**2) / (2 * window)), exp(-(to_y**2) / (2 * window))
+        weight_x, weight_y = np.exp(-(to_x**2) / (2 * window)), np.exp(-(to_y**2) / (2 * window))
         weighed = boxes * weight_y[:, :, None] * weight_x[:, None, :]
         along_x, along_y = weighed.sum(axis=1), weighed.sum(axis=2)
         total = along_x.sum(axis=1)

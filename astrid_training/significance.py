@@ -1,6 +1,7 @@
 """How far each pixel of a difference stands out: what masks are drawn from, whoever labels them."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,11 +33,12 @@ def significance(difference: Pixels, fwhm_px: float) -> NDArray[np.float16]:
         difference: (n, y, x), any units, NaN = missing; all NaN where there is no difference.
         fwhm_px: of the PSF.
     """
-    kernel = _kernel(SMOOTHING * fwhm_px / FWHM_PER_SIGMA)
+    sigma_px = SMOOTHING * fwhm_px / FWHM_PER_SIGMA
+    kernel = _kernel(sigma_px)
     missing = np.isnan(difference)
     holed: NDArray[np.bool_] = np.any(missing, axis=(1, 2))
     smooth = _smoothed(difference, kernel)
-    smooth /= _smoothed(np.ones((1, *difference.shape[1:]), np.float32), kernel)
+    smooth /= _weight(difference.shape[1:], sigma_px)
     if holed.any():
         valid = _smoothed((~missing[holed]).astype(np.float32), kernel)
         filled = _smoothed(np.where(missing[holed], 0, difference[holed]), kernel)
@@ -50,11 +52,18 @@ def significance(difference: Pixels, fwhm_px: float) -> NDArray[np.float16]:
     return smooth.astype(np.float16)
 
 
+@lru_cache(maxsize=16)
 def _kernel(sigma_px: float) -> Pixels:
     radius = max(1, math.ceil(KERNEL_SIGMA * sigma_px))
     weights = exp(-0.5 * (np.arange(-radius, radius + 1) / sigma_px) ** 2)
     kernel: Pixels = (weights / weights.sum()).astype(np.float32)
     return kernel
+
+
+@lru_cache(maxsize=16)
+def _weight(shape: tuple[int, ...], sigma_px: float) -> Pixels:
+    """Return how much of the kernel's weight lies on the stamp at each pixel: (y, x)."""
+    return _smoothed(np.ones((1, *shape), np.float32), _kernel(sigma_px))[0]
 
 
 def _smoothed(images: Pixels, kernel: Pixels) -> Pixels:
