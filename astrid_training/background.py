@@ -26,7 +26,7 @@ CLIP_ROUNDS = 5
 QUARTILES_TO_SIGMA = 0.7413
 LEAST_VALID = 0.25  # of a full cell's pixels; with fewer the cell is left to its neighbours
 BLOCK_CELLS = 512  # sorted before they are clipped together
-NEIGHBOURS = [(dy, dx) for dy in range(3) for dx in range(3)]
+DOWN, ACROSS = np.divmod(np.arange(9), 3)  # to a cell and its neighbours, where a border is before
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.float32]
@@ -73,11 +73,12 @@ class BackgroundMesh:
         wanted = np.zeros_like(self._known)
         for window in windows:
             wanted[self._y.around(window[0]), self._x.around(window[1])] = True
-        rows, columns = np.nonzero(wanted & ~self._smooth_known)
+        wanted &= ~self._smooth_known
+        rows, columns = np.nonzero(wanted)
         if rows.size:
-            self._compute(_spread(rows, columns, self._known.shape))
+            self._compute(_with_neighbours(wanted))
             self._smooth[rows, columns] = _medians_of_9(self._padded, rows, columns)
-            self._smooth_known[rows, columns] = True
+            self._smooth_known |= wanted
 
     def at(self, rows: slice, columns: slice) -> Floats:
         """Return the level of a window: (rows, columns) float64, frame units; NaN = no sky nearby.
@@ -192,17 +193,20 @@ def _divide(pixels: Pixels, cells: Pixels) -> None:
         cells[whole, :, width - whole * cell :] = np.nan
 
 
-def _spread(rows: Indices, columns: Indices, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+def _with_neighbours(cells: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return which cells (rows, columns) are some given ones or touch them."""
-    padded = np.zeros((shape[0] + 2, shape[1] + 2), np.bool_)
-    for dy, dx in NEIGHBOURS:
-        padded[rows + dy, columns + dx] = True
-    return padded[1:-1, 1:-1]
+    tall = cells.copy()
+    tall[1:] |= cells[:-1]
+    tall[:-1] |= cells[1:]
+    wide = tall.copy()
+    wide[:, 1:] |= tall[:, :-1]
+    wide[:, :-1] |= tall[:, 1:]
+    return wide
 
 
 def _medians_of_9(padded: Floats, rows: Indices, columns: Indices) -> Floats:
     """Return the medians (n,) of cells and those that touch them, of the ones that have a value."""
-    around = np.stack([padded[rows + dy, columns + dx] for dy, dx in NEIGHBOURS], axis=1)
+    around = padded[rows[:, None] + DOWN, columns[:, None] + ACROSS]
     around.sort(axis=1)  # NaN last
     return median_of_sorted(around, 9 - np.isnan(around).sum(axis=1))
 

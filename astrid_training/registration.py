@@ -74,13 +74,16 @@ def measure_registration(
     Source: Bertin & Arnouts 1996 and the SExtractor manual, windowed positions.
     """
     count = len(stamps.raw)
+    nothing = Registration(np.full(count, np.nan), np.zeros(count, np.intp))
     if frames.reference is None or not count:
-        return Registration(np.full(count, np.nan), np.zeros(count, np.intp))
+        return nothing
     science, reference = _above_sky(stamps.raw)
     stamp, row, column = _peaks(*science)
     usable = np.hypot(column - x[stamp], row - y[stamp]) > AWAY_FROM_TARGET * fwhm_px
     usable &= ~has(stamps.flags[stamp, row, column], Flag.SATURATED)
     stamp, row, column = stamp[usable], row[usable], column[usable]
+    if not len(stamp):
+        return nothing
     seen = _centroids(*science, stamp, column.astype(np.float64), row.astype(np.float64), fwhm_px)
     at_x, at_y = _on_reference(stamps, frames, stamp, seen)
     meant = _centroids(*reference, stamp, at_x, at_y, fwhm_px)
