@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from astrid_training.background import BackgroundMesh, _Axis, needed_rows
@@ -121,3 +123,75 @@ def test_a_level_depends_on_the_needed_rows_and_on_no_others(rows: tuple[int, in
         holed = image.copy()
         holed[edge // 64 * 64 : edge // 64 * 64 + 64, 100:300] += 1000
         assert (BackgroundMesh(Frame(holed), 64).at(*window) != whole).any()
+
+
+@st.composite
+def frames_and_windows(draw: st.DrawFn) -> tuple[Frame, int, list[tuple[slice, slice]]]:
+    """Return a frame with holes, the side of its cells, and some windows on it."""
+    height, width = draw(st.integers(20, 200)), draw(st.integers(20, 200))
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    image = rng.normal(draw(st.sampled_from([0, 300])), 7, (height, width))
+    if draw(st.booleans()):
+        image = np.round(image)
+    top, left = draw(st.integers(0, height)), draw(st.integers(0, width))
+    image[top : top + draw(st.integers(0, 90)), left:] = draw(st.sampled_from([np.nan, -np.inf]))
+    image[rng.random(image.shape) < draw(st.sampled_from([0, 0.01, 0.6]))] = -3.4028235e38
+    pixels = image.astype(draw(st.sampled_from(["<f4", ">f4", ">f8"])))
+    windows = []
+    for _ in range(draw(st.integers(1, 4))):
+        row, column = draw(st.integers(0, height - 1)), draw(st.integers(0, width - 1))
+        size = draw(st.integers(1, 72))
+        windows.append(
+            (slice(row, min(row + size, height)), slice(column, min(column + size, width)))
+        )
+    return Frame(pixels, sign=draw(st.sampled_from([1, -1]))), draw(st.integers(16, 70)), windows
+
+
+@settings(max_examples=60, deadline=None)
+@given(frames_and_windows())
+def test_sparse_levels_are_bit_for_bit_those_of_the_whole_frame(
+    case: tuple[Frame, int, list[tuple[slice, slice]]],
+) -> None:
+    frame, cell, windows = case
+    height, width = frame.shape
+    whole = BackgroundMesh(frame, cell)
+    full = whole.at(slice(0, height), slice(0, width))
+    together = BackgroundMesh(frame, cell)
+    together.prepare(windows)
+
+    for rows, columns in windows:
+        assert_array_equal(together.at(rows, columns), full[rows, columns])
+        assert_array_equal(BackgroundMesh(frame, cell).at(rows, columns), full[rows, columns])
+        assert_array_equal(
+            BackgroundMesh(frame, cell).rms(rows.start, columns.start),
+            whole.rms(rows.start, columns.start),
+        )
+
+
+def clipped_by_hand(values: np.ndarray) -> tuple[float, float]:
+    """Return median and sigma of a cell's pixels as the module's head defines them, one by one."""
+    valid = np.sort(values[np.abs(values) <= 1e30]).astype(np.float64)
+    if valid.size < 0.25 * values.size:
+        return np.nan, np.nan
+    kept = valid
+    for _ in range(6):
+        low, high = kept[(kept.size - 1) // 4], kept[3 * (kept.size - 1) // 4]
+        median, sigma = np.median(kept), 0.7413 * (high - low)
+        bounds = np.array([median - 3 * sigma, median + 3 * sigma], np.float32)
+        inside = valid[(valid >= bounds[0]) & (valid <= bounds[1])]
+        if inside.size in (0, kept.size):
+            break
+        kept = inside
+    return float(median), float(sigma)
+
+
+@pytest.mark.parametrize("image", [sky(5), with_holes(sky(6)), np.round(sky(7) / 9)])
+def test_a_cells_median_and_noise_are_those_of_clipping_by_hand(image: np.ndarray) -> None:
+    mesh = BackgroundMesh(Frame(image), 64)
+    mesh.at(*EVERYTHING)
+
+    for i in range(0, HEIGHT - 63, 64):
+        for j in range(0, WIDTH - 63, 64):
+            median, sigma = clipped_by_hand(image[i : i + 64, j : j + 64])
+            assert_array_equal(mesh.rms(i, j), sigma)
+            assert_array_equal(mesh._medians[i // 64, j // 64], median)
