@@ -71,4 +71,5 @@ def apertures(
 def sums(boxes: Floats) -> Floats:
     """Return the sum of each box (n, y, x), added up in an order that no processor changes."""
     count, height, width = boxes.shape
-    return boxes.reshape(count, height * width).sum(axis=1)
+    total: Floats = boxes.reshape(count, height * width).sum(axis=1)
+    return total

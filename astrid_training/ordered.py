@@ -43,7 +43,8 @@ def deviation_of_sorted(ordered: NDArray[F], medians: NDArray[F], count: Counts)
 
     def nearer_without(start: Counts) -> NDArray[np.bool_]:
         at = row + start
-        return medians - flat.take(at) > flat.take(at + length) - medians
+        nearer: NDArray[np.bool_] = medians - flat.take(at) > flat.take(at + length) - medians
+        return nearer
 
     start = _halve(np.zeros_like(count), int(count.max(initial=0)) // 2, nearer_without)
     end = start + length - 1
@@ -66,7 +67,8 @@ def count_below(ordered: NDArray[F], rows: Counts, bounds: NDArray[F]) -> Counts
     """
     flat, size = ordered.reshape(-1), ordered.shape[1]
     first = np.repeat((rows * size)[:, None], bounds.shape[1], axis=1)
-    return _halve(first, size, lambda at: flat.take(at) < bounds) - first
+    end = _halve(first, size, lambda at: flat.take(at) < bounds)
+    return np.asarray(end - first)
 
 
 def _halve(first: Counts, count: int, holds: Callable[[Counts], NDArray[np.bool_]]) -> Counts:

@@ -63,7 +63,8 @@ def _kernel(sigma_px: float) -> Pixels:
 @lru_cache(maxsize=16)
 def _weight(shape: tuple[int, ...], sigma_px: float) -> Pixels:
     """Return how much of the kernel's weight lies on the stamp at each pixel: (y, x)."""
-    return _smoothed(np.ones((1, *shape), np.float32), _kernel(sigma_px))[0]
+    weight: Pixels = _smoothed(np.ones((1, *shape), np.float32), _kernel(sigma_px))[0]
+    return weight
 
 
 def _smoothed(images: Pixels, kernel: Pixels) -> Pixels:

@@ -14,7 +14,8 @@ def test_a_room_is_the_same_memory_until_more_is_asked_for() -> None:
 
     assert np.shares_memory(first, again)
     assert not np.shares_memory(again, other)
-    assert (again.shape, again.dtype) == ((3, 2), np.float32)
+    assert again.shape == (3, 2)
+    assert again.dtype == np.float32
     assert room("some test", (400, 5), np.float64).shape == (400, 5)
 
 
