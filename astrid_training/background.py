@@ -6,7 +6,9 @@ pixels only, and is computed by the same operations wherever it is asked for. So
 bit for bit that of the whole frame's, at the cost of the cells within its reach.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 
@@ -17,7 +19,7 @@ from astrid_training.ordered import count_below, median_of_sorted
 from astrid_training.scratch import room
 from astrid_training.surveys.frames import MISSING_ABOVE, Frame
 
-__all__ = ["ALGORITHM", "BackgroundMesh", "needed_rows"]
+__all__ = ["ALGORITHM", "BackgroundMesh", "needed_rows", "prepare_meshes"]
 
 ALGORITHM = 1
 """Raise it when a value may change."""
@@ -31,6 +33,8 @@ DOWN, ACROSS = np.divmod(np.arange(9), 3)  # to a cell and its neighbours, where
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.float32]
 Indices = NDArray[np.intp]
+Window = tuple[slice, slice]
+_Cells = tuple["BackgroundMesh", Indices, Indices]
 
 
 def needed_rows(shape: tuple[int, int], cell_px: int, rows: slice) -> slice:
@@ -51,8 +55,8 @@ class BackgroundMesh:
 
     def __init__(self, frame: Frame, cell_px: int, missing_above: float = MISSING_ABOVE) -> None:
         self._frame = frame
-        self._cell = cell_px
-        self._missing_above = np.float32(missing_above)
+        self.cell_px = cell_px
+        self.missing_above = np.float32(missing_above)
         height, width = frame.shape
         self._y = _axis(height, cell_px)
         self._x = _axis(width, cell_px)
@@ -64,21 +68,13 @@ class BackgroundMesh:
         self._smooth_known = np.zeros(shape, np.bool_)
         self._smooth = np.full(shape, np.nan)
 
-    def prepare(self, windows: Sequence[tuple[slice, slice]]) -> None:
+    def prepare(self, windows: Sequence[Window]) -> None:
         """Compute all that the levels of some windows need, which is cheaper than one by one.
 
         Args:
             windows: rows and columns as in `at`.
         """
-        wanted = np.zeros_like(self._known)
-        for window in windows:
-            wanted[self._y.around(window[0]), self._x.around(window[1])] = True
-        wanted &= ~self._smooth_known
-        rows, columns = np.nonzero(wanted)
-        if rows.size:
-            self._compute(_with_neighbours(wanted))
-            self._smooth[rows, columns] = _medians_of_9(self._padded, rows, columns)
-            self._smooth_known |= wanted
+        prepare_meshes({self: windows})
 
     def at(self, rows: slice, columns: slice) -> Floats:
         """Return the level of a window: (rows, columns) float64, frame units; NaN = no sky nearby.
@@ -105,28 +101,38 @@ class BackgroundMesh:
 
     def rms(self, row: int, column: int) -> float:
         """Return the noise of the cell that holds a pixel, frame units; NaN if it has no sky."""
-        i, j = row // self._cell, column // self._cell
+        i, j = row // self.cell_px, column // self.cell_px
         if not self._known[i, j]:
-            wanted = np.zeros_like(self._known)
-            wanted[i, j] = True
-            self._compute(wanted)
+            _compute([(self, np.array([i]), np.array([j]))])
         return float(self._sigmas[i, j])
 
-    def _compute(self, wanted: NDArray[np.bool_]) -> None:
-        """Fill in those of the wanted cells that are not known yet."""
-        missing = wanted & ~self._known
-        rows, columns = np.nonzero(missing)
-        for start in range(0, len(rows), BLOCK_CELLS):
-            at = rows[start : start + BLOCK_CELLS], columns[start : start + BLOCK_CELLS]
-            ordered = self._sorted_cells(*at)
-            self._medians[at], self._sigmas[at] = _clipped(ordered, self._missing_above)
-        self._known |= missing
+    def unknown_nodes(self, windows: Sequence[Window]) -> NDArray[np.bool_]:
+        """Return which nodes of some windows are not known yet."""
+        wanted = np.zeros_like(self._known)
+        for rows, columns in windows:
+            wanted[self._y.around(rows), self._x.around(columns)] = True
+        return wanted & ~self._smooth_known
 
-    def _sorted_cells(self, rows: Indices, columns: Indices) -> Pixels:
-        """Return the pixels of cells, in order of row and column, each sorted: (cells, pixels)."""
-        area = self._cell**2
-        ordered = room("cells", (len(rows), area))
-        stripe = room("stripe", (self._cell * self._frame.shape[1],))
+    def unknown_cells(self, cells: NDArray[np.bool_]) -> list[_Cells]:
+        """Return the cells in and beside some that are not known yet, in parts of at most a block."""
+        rows, columns = np.nonzero(_with_neighbours(cells) & ~self._known)
+        parts = (slice(start, start + BLOCK_CELLS) for start in range(0, len(rows), BLOCK_CELLS))
+        return [(self, rows[part], columns[part]) for part in parts]
+
+    def keep(self, rows: Indices, columns: Indices, medians: Floats, sigmas: Floats) -> None:
+        """Take over what was found of some cells."""
+        self._medians[rows, columns], self._sigmas[rows, columns] = medians, sigmas
+        self._known[rows, columns] = True
+
+    def smooth_out(self, nodes: NDArray[np.bool_]) -> None:
+        """Find the levels of nodes whose cells and neighbours are known."""
+        rows, columns = np.nonzero(nodes)
+        self._smooth[rows, columns] = _medians_of_9(self._padded, rows, columns)
+        self._smooth_known |= nodes
+
+    def sort_cells(self, rows: Indices, columns: Indices, ordered: Pixels) -> None:
+        """Set `ordered` (cells, pixels) to the pixels of cells, in order of row and column, sorted."""
+        stripe = room("stripe", (self.cell_px * self._frame.shape[1],))
         breaks = np.flatnonzero((np.diff(rows) != 0) | (np.diff(columns) != 1)) + 1
         for first, last in pairwise((0, *breaks.tolist(), len(rows))):
             y = self._y.span(rows[first])
@@ -135,9 +141,39 @@ class BackgroundMesh:
             pixels = stripe[: height * width].reshape(height, width)
             self._frame.unmasked(y, x, pixels)
             run = ordered[first:last]
-            _divide(pixels, run.reshape(len(run), self._cell, self._cell))
+            _divide(pixels, run.reshape(len(run), self.cell_px, self.cell_px))
             run.sort(axis=1)  # while it is in the cache; NaN last
-        return ordered
+
+
+def prepare_meshes(windows: Mapping[BackgroundMesh, Sequence[Window]]) -> None:
+    """Compute all that the levels of some windows need, those of several frames together.
+
+    Args:
+        windows: rows and columns as in `BackgroundMesh.at`; the meshes have one kind of cells.
+    """
+    nodes = {mesh: mesh.unknown_nodes(some) for mesh, some in windows.items()}
+    parts = [part for mesh, some in nodes.items() for part in mesh.unknown_cells(some)]
+    if sum(len(rows) for _, rows, _ in parts) <= BLOCK_CELLS:
+        _compute(parts)
+    else:
+        for part in parts:
+            _compute([part])
+    for mesh, some in nodes.items():
+        mesh.smooth_out(some)
+
+
+def _compute(parts: Sequence[_Cells]) -> None:
+    """Fill in cells of meshes of one kind, clipped together."""
+    if not parts:
+        return
+    bounds = np.cumsum([0, *(len(rows) for _, rows, _ in parts)]).tolist()
+    some = parts[0][0]
+    ordered = room("cells", (bounds[-1], some.cell_px**2))
+    for (mesh, rows, columns), (first, last) in zip(parts, pairwise(bounds), strict=True):
+        mesh.sort_cells(rows, columns, ordered[first:last])
+    medians, sigmas = _clipped(ordered, some.missing_above)
+    for (mesh, rows, columns), (first, last) in zip(parts, pairwise(bounds), strict=True):
+        mesh.keep(rows, columns, medians[first:last], sigmas[first:last])
 
 
 class _Axis:

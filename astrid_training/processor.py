@@ -1,13 +1,15 @@
 """Survey frames to network inputs: the one function that training and inference share."""
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from astrid_training import background, cosmic_rays, scaling
-from astrid_training.background import BackgroundMesh
+from astrid_training.background import BackgroundMesh, prepare_meshes
 from astrid_training.digests import digest_value
 from astrid_training.errors import ParityError
 from astrid_training.params import PreprocessSpec
@@ -101,6 +103,39 @@ class ExposureFrames:
         return centre_pixel(other_x), centre_pixel(other_y)
 
 
+class _Windows:
+    """Where the stamps of an exposure lie on one of its images, and the sky there."""
+
+    def __init__(
+        self,
+        channel: int,
+        frame: Frame,
+        mesh: BackgroundMesh | None,
+        centres: list[tuple[int, int]],
+        size: int,
+    ) -> None:
+        self.channel, self.frame, self.mesh, self._centres = channel, frame, mesh, centres
+        self.places = [overlap(x - size // 2, y - size // 2, size, frame.shape) for x, y in centres]
+        self.inside = [(place.rows, place.columns) for place in self.places if place is not None]
+
+    def subtract_sky(self, raw: NDArray[np.float32], values: Floats) -> None:
+        """Take the sky off `values` (n, y, x), which are those of `raw`; nothing without a mesh."""
+        if self.mesh is None:
+            return
+        for index, place in enumerate(self.places):
+            if place is not None:
+                window = raw[index][place.inside]
+                values[index][place.inside] -= _level(self.mesh, place, window)
+
+    def sky_noise(self) -> list[float]:
+        """Return the noise of the sky under each centre; NaN beyond the image and without a mesh."""
+        if self.mesh is None:
+            return [np.nan] * len(self._centres)
+        return [
+            self.mesh.rms(y, x) if _on_frame(self.frame, x, y) else np.nan for x, y in self._centres
+        ]
+
+
 class AstronomicalImageProcessor:
     """Cuts, cleans and scales stamps as its spec says. Pure: equal inputs give equal bits."""
 
@@ -159,31 +194,27 @@ class AstronomicalImageProcessor:
         raw = np.full((count, len(ROLES), size, size), np.nan, np.float32)
         values = room("values", (len(ROLES), count, size, size), np.float64)
         noise = np.full(count, np.nan)
+        windows: list[_Windows] = []
         for channel, role in enumerate(ROLES):
             frame = frames.role(role)
-            if frame is None:
-                values[channel] = np.nan
-                continue
-            at_x, at_y = (at.tolist() for at in frames.centres(role, column, row))
-            corners = zip(at_x, at_y, strict=True)
-            places = [overlap(x - size // 2, y - size // 2, size, frame.shape) for x, y in corners]
-            self._read(frame, places, raw[:, channel])
-            mesh = self._mesh(frame) if role != "difference" else None
-            _subtract_sky(mesh, places, raw[:, channel], values[channel])
-            if mesh and role == "science":
-                noise[:] = [
-                    mesh.rms(y, x) if _on_frame(frame, x, y) else np.nan
-                    for x, y in zip(at_x, at_y, strict=True)
-                ]
+            if frame is not None:
+                centres = np.stack(frames.centres(role, column, row), axis=1).tolist()
+                mesh = self._mesh(frame) if role != "difference" else None
+                windows.append(_Windows(channel, frame, mesh, centres, size))
+                self._read(windows[-1], raw[:, channel])
+        prepare_meshes({one.mesh: one.inside for one in windows if one.mesh is not None})
+        values[:] = raw.swapaxes(0, 1)
+        for one in windows:
+            one.subtract_sky(raw[:, one.channel], values[one.channel])
+            if ROLES[one.channel] == "science":
+                noise[:] = one.sky_noise()
         return raw, values, noise
 
-    def _read(
-        self, frame: Frame, places: Sequence[Overlap | None], raw: NDArray[np.float32]
-    ) -> None:
-        """Copy the pixels at some places into `raw` (n, y, x), which is NaN beyond the frame."""
-        for window, place in zip(raw, places, strict=True):
+    def _read(self, windows: _Windows, raw: NDArray[np.float32]) -> None:
+        """Copy the pixels of windows into `raw` (n, y, x), which is NaN beyond the frame."""
+        for window, place in zip(raw, windows.places, strict=True):
             if place is not None:
-                frame.unmasked(place.rows, place.columns, window[place.inside])
+                windows.frame.unmasked(place.rows, place.columns, window[place.inside])
         with np.errstate(invalid="ignore"):
             raw[~(np.abs(raw) <= self.spec.missing_above)] = np.nan
 
@@ -320,23 +351,6 @@ def _primary(frames: ExposureFrames) -> int:
 
 def _on_frame(frame: Frame, x: int, y: int) -> bool:
     return 0 <= y < frame.shape[0] and 0 <= x < frame.shape[1]
-
-
-def _subtract_sky(
-    mesh: BackgroundMesh | None,
-    places: Sequence[Overlap | None],
-    raw: NDArray[np.float32],
-    values: Floats,
-) -> None:
-    """Set `values` (n, y, x) to raw pixels less their sky; to the pixels themselves without a mesh."""
-    values[:] = raw
-    if mesh is None:
-        return
-    mesh.prepare([(place.rows, place.columns) for place in places if place is not None])
-    for index, place in enumerate(places):
-        if place is not None:
-            window = raw[index][place.inside]
-            values[index][place.inside] -= _level(mesh, place, window)
 
 
 def _level(mesh: BackgroundMesh, place: Overlap, window: NDArray[np.float32]) -> Floats:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from astrid_training.background import BackgroundMesh, _Axis, needed_rows
+from astrid_training.background import BackgroundMesh, _Axis, needed_rows, prepare_meshes
 from astrid_training.surveys import Frame
 
 HEIGHT, WIDTH = 475, 610  # no multiples of a cell: partial cells at two edges
@@ -195,3 +195,16 @@ def test_a_cells_median_and_noise_are_those_of_clipping_by_hand(image: np.ndarra
             median, sigma = clipped_by_hand(image[i : i + 64, j : j + 64])
             assert_array_equal(mesh.rms(i, j), sigma)
             assert_array_equal(mesh._medians[i // 64, j // 64], median)
+
+
+@pytest.mark.parametrize("size", [72, 475])
+def test_meshes_prepared_together_have_the_bits_of_each_alone(size: int) -> None:
+    images = [sky(8), with_holes(sky(9))]
+    windows = [(slice(0, size), slice(30, 30 + size)), (slice(1, size), slice(520, 600))]
+    meshes = [BackgroundMesh(Frame(image), 64) for image in images]
+
+    prepare_meshes(dict.fromkeys(meshes, windows))
+
+    for mesh, image in zip(meshes, images, strict=True):
+        for window in windows:
+            assert_array_equal(mesh.at(*window), BackgroundMesh(Frame(image), 64).at(*window))
