@@ -232,7 +232,8 @@ class AstronomicalImageProcessor:
         rows, columns = central(self.spec.margin, self.spec.stamp_size)
         stamps = values.shape[:2]
         images = values.reshape(-1, *values.shape[2:])
-        centres = images[:, rows, columns].reshape(len(images), -1)
+        centres = room("centres", (len(images), self.spec.stamp_size**2), np.float64)
+        centres.reshape(len(images), self.spec.stamp_size, -1)[:] = images[:, rows, columns]
         level, noise, valid = scaling.measure_noise(centres)
         usable = (valid >= LEAST_VALUES) & (noise > 0)
         of_role = level.reshape(stamps)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from astrid_training.elementary import asinh_in_place
 from astrid_training.ordered import deviation_of_sorted, median_of_sorted
 from astrid_training.params import PreprocessSpec
+from astrid_training.scratch import room
 
 __all__ = ["ALGORITHM", "MAD_TO_SIGMA", "measure_noise", "scale_in_place", "sorted_valid"]
 
@@ -23,10 +24,7 @@ F = TypeVar("F", bound=np.floating)
 def sorted_valid(values: NDArray[F]) -> tuple[NDArray[F], NDArray[np.intp]]:
     """Return each row (rows, n) sorted with NaN last, and how many are not NaN."""
     ordered = np.sort(values, axis=1)
-    count = np.full(len(values), values.shape[1], np.intp)
-    holed = np.isnan(ordered[:, -1]) if values.shape[1] else count > 0
-    count[holed] -= np.isnan(ordered[holed]).sum(axis=1)
-    return ordered, count
+    return ordered, _count_valid(ordered)
 
 
 def measure_noise(values: Floats) -> tuple[Floats, Floats, NDArray[np.intp]]:
@@ -35,7 +33,10 @@ def measure_noise(values: Floats) -> tuple[Floats, Floats, NDArray[np.intp]]:
     Args:
         values: (rows, n), NaN = missing.
     """
-    ordered, count = sorted_valid(values)
+    ordered = room("ordered", values.shape, values.dtype)
+    ordered[:] = values
+    ordered.sort(axis=1)
+    count = _count_valid(ordered)
     medians = median_of_sorted(ordered, count)
     return medians, MAD_TO_SIGMA * deviation_of_sorted(ordered, medians, count), count
 
@@ -68,6 +69,14 @@ def scale_in_place(
         np.clip(values, 0, 1, out=values)
     if spec.clip is not None:
         np.clip(values, -spec.clip, spec.clip, out=values)
+
+
+def _count_valid(ordered: NDArray[F]) -> NDArray[np.intp]:
+    """Return how many values of each sorted row are not NaN."""
+    count = np.full(len(ordered), ordered.shape[1], np.intp)
+    holed = np.isnan(ordered[:, -1])
+    count[holed] -= np.isnan(ordered[holed]).sum(axis=1)
+    return count
 
 
 def _limits(centre: Floats, preset: str) -> tuple[Floats, Floats]:
