@@ -74,7 +74,9 @@ class SourceFile:
     size: int
     """Bytes."""
     sha256: str = ""
-    """Empty until the whole file has been read."""
+    """Of a file that was fetched whole; else empty."""
+    extents: tuple[tuple[int, int], ...] = ()
+    """The bytes of it that are needed, each from the first to before the last; none: all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ def build_batch(batch: BatchRef, spec: PreprocessSpec, rule: MaskRule) -> BuiltB
         if batch.built:
             stamps = StampsRef(batch.targets, batch.samples, [])
         else:
-            files = timed("download_fits", download_fits, files_present, batch.targets)
+            files = timed("download_fits", download_fits, files_present, batch.targets, spec)
             stamps = timed("preprocess", preprocess, stamps_present, batch.targets, files, spec)
             rejects += files.rejects + stamps.rejects
         masks: MaskRef = timed("make_masks", make_masks, masks_present, stamps, batch.labels, rule)

@@ -341,7 +341,7 @@ def _collect_from(sky: Sky) -> Collect:
             stamps, rejects = StampsRef(batch.targets, batch.samples, []), []
             if not batch.built:
                 targets = read_table(store, "targets", batch.targets)
-                files = downloads.fetch_sources(cache, targets)
+                files = downloads.fetch_sources(cache, targets, params.preprocess)
                 stamps = build.build_stamps(store, cache, batch.targets, files, processor)
                 with sky.engine.begin() as connection:
                     downloads.quarantine(connection, files)
