@@ -174,7 +174,7 @@ def test_a_file_over_the_limit_is_refused_unread(
     sources = Sources(Store(f"file://{tmp_path}/store"), hosts=[archive.host])
     found = sources.head(archive.url())
     assert found
-    monkeypatch.setattr(downloads, "MAX_FILE_BYTES", len(archive.body) - 1)
+    monkeypatch.setattr("astrid_training.fits.MAX_FILE_BYTES", len(archive.body) - 1)
 
     with pytest.raises(FitsRefusedError, match="too_large"):
         SourceCache(sources, tmp_path).fetch(SourceFile(archive.url(), found.etag, found.size))
