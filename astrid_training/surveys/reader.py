@@ -77,7 +77,7 @@ def read_frame(path: Path, profile: SurveyProfile, role: Role, kind: Kind = "raw
     pixels = decode_pixels(image)
     if image.opened.part is None:
         refuse_without_pixels(pixels, MISSING_ABOVE, path.name)
-    wcs = copy.copy(said.wcs)  # wcslib writes into it, perhaps from several threads
+    wcs = copy.deepcopy(said.wcs)  # wcslib writes into it, perhaps from several threads
     return Frame(pixels, wcs, said.meta, kind, 1 if said.sign > 0 else -1, _planes(images, said))
 
 

@@ -64,7 +64,7 @@ class PlainWcs:
         self.wcs = wcsprm
         self._order = [wcsprm.lng, wcsprm.lat]
 
-    def __copy__(self) -> "PlainWcs":
+    def __deepcopy__(self, _memo: object) -> "PlainWcs":
         """Return one that another thread may use at the same time."""
         return PlainWcs(copy.deepcopy(self.wcs))
 
@@ -77,7 +77,7 @@ class PlainWcs:
     def all_pix2world(self, *place: ArrayLike, ra_dec_order: bool = False) -> Any:  # noqa: ANN401
         """Return the sky at pixels; the arguments are those of astropy's WCS."""
         pixels, origin, shape = _pairs(place)
-        sky = self.wcs.p2s(pixels, origin)["world"]
+        sky = self.wcs.p2s(pixels, origin)["world"] if len(pixels) else pixels
         return _split(sky[:, self._order] if ra_dec_order else sky, shape)
 
     def all_world2pix(
@@ -87,7 +87,8 @@ class PlainWcs:
         del quiet  # there is nothing to iterate
         sky, origin, shape = _pairs(place)
         sky = np.ascontiguousarray(sky[:, self._order]) if ra_dec_order else sky
-        return _split(self.wcs.s2p(sky, origin)["pixcrd"], shape)
+        pixels = self.wcs.s2p(sky, origin)["pixcrd"] if len(sky) else sky
+        return _split(pixels, shape)
 
 
 def _pairs(
