@@ -12,12 +12,11 @@ from astrid_training.database import query
 from astrid_training.errors import FitsRefusedError, MissingObjectError, UnusablePathError
 from astrid_training.fits_guard import GUARD_VERSION
 from astrid_training.needs import needed_windows
-from astrid_training.params import PreprocessSpec
+from astrid_training.params import CHANNELS, Channel, PreprocessSpec
 from astrid_training.plan import exposures_of
 from astrid_training.processor import ExposureFrames
 from astrid_training.records import Downloaded, RefusedFile, Reject, SourceFile
 from astrid_training.source_cache import Need, SourceCache
-from astrid_training.stamps import ROLES
 from astrid_training.store import ObjectChangedError
 from astrid_training.surveys import profile_for, read_frame
 from astrid_training.urls import mask_url
@@ -31,7 +30,7 @@ PASSING = frozenset(
 )
 """Reasons that lie in the store and not in the file: it may be had the next time."""
 
-Row = Mapping[str, Any]
+Row = dict[str, Any]
 Outcome = SourceFile | tuple[str, str]
 
 
@@ -49,7 +48,7 @@ def fetch_sources(
     rows = targets.to_pylist()
     wanted: dict[SourceFile, list[str]] = defaultdict(list)
     for row in rows:
-        for role in ROLES:
+        for role in CHANNELS:
             if row[f"{role}_path"]:
                 wanted[_file(row, role)].append(row["sample_key"])
     with ThreadPoolExecutor(FETCHES_AT_ONCE) as pool:
@@ -87,7 +86,7 @@ def _needs(
     whole: set[str] = set()
     for exposure in exposures_of(rows):
         first = exposure[0]
-        files = {role: found[_file(first, role)] for role in ROLES if first[f"{role}_path"]}
+        files = {role: found[_file(first, role)] for role in CHANNELS if first[f"{role}_path"]}
         had = {role: file for role, file in files.items() if isinstance(file, SourceFile)}
         if len(had) < len(files):
             continue  # its samples are lost
@@ -108,7 +107,7 @@ def _needs(
 def _windows(
     cache: SourceCache,
     exposure: Sequence[Row],
-    files: Mapping[str, SourceFile],
+    files: Mapping[Channel, SourceFile],
     spec: PreprocessSpec,
 ) -> dict[str, list[tuple[slice, slice]]]:
     first = exposure[0]

@@ -86,7 +86,7 @@ def tile_extents(
             columns.start // across : -(-columns.stop // across),
         ] = True
     heap = hdu.data + _number(hdu, "THEAP", table_bytes(hdu))
-    extents = []
+    extents: list[tuple[int, int]] = []
     for _, width_bytes, pointers in _pointers(stream, hdu):
         lengths, offsets = pointers[wanted.ravel()].T
         extents += zip(

@@ -43,8 +43,11 @@ def needed_windows(
         spec: how pixels are prepared.
     """
     context = context_of(rows[0])
-    columns = [[row[name] for row in rows] for name in ("ra_deg", "dec_deg", "pixel_x", "pixel_y")]
-    placed = positions_on_frame(frames.primary, *columns, context.profile.psf_fwhm_px)
+    ra, dec, stored_x, stored_y = (
+        [row[name] for row in rows] for name in ("ra_deg", "dec_deg", "pixel_x", "pixel_y")
+    )
+    fwhm = context.profile.psf_fwhm_px  # moves no stamp
+    placed = positions_on_frame(frames.primary, ra, dec, stored_x, stored_y, fwhm)
     x, y = (centre_pixel(np.array([getattr(p, f"frame_{axis}") for p in placed])) for axis in "xy")
     needs_stars = stated_psf(frames, context) is None
     windows: dict[str, list[Window]] = {}

@@ -1,5 +1,9 @@
 """Parts of files: what is noted to be here is here, whatever was cut short."""
 
+import signal
+import subprocess
+import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -26,7 +30,7 @@ def test_joined_extents_hold_the_same_bytes_and_lie_apart(extents: list[Extent],
     merged = joined(extents, gap)
 
     assert {n for one in extents for n in range(*one)} <= {n for one in merged for n in range(*one)}
-    assert all(a[1] + gap < b[0] for a, b in zip(merged, merged[1:], strict=False))
+    assert all(a[1] + gap < b[0] for a, b in pairwise(merged))
     assert joined(extents) == joined(joined(extents))
 
 
@@ -88,3 +92,30 @@ def test_entries_without_their_file_count_for_nothing(tmp_path: Path, size: int 
         part.path.write_bytes(bytes(size))
 
     assert Part(part.path, len(CONTENT)).extents == []
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from astrid_training import parts
+content = bytes(range(1, 201))
+part = parts.Part(Path(sys.argv[1]), len(content))
+part.add([(0, content[:20])])
+setattr(os, sys.argv[2], lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+part.add([(100, content[100:150])])
+"""
+
+
+@pytest.mark.parametrize("moment", ["pwrite", "fsync", "write"])
+def test_who_is_killed_on_the_way_leaves_no_note_of_what_may_not_be_there(
+    tmp_path: Path, moment: str
+) -> None:
+    path = tmp_path / "file.part"
+
+    done = subprocess.run([sys.executable, "-c", KILLED, path, moment], check=False)
+
+    assert done.returncode == -signal.SIGKILL
+    part = Part(path, len(CONTENT))
+    assert part.extents == [(0, 20)]
+    part.add([(100, CONTENT[100:150])])
+    assert Part(path, len(CONTENT)).read(100, 150) == CONTENT[100:150]

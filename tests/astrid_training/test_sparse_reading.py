@@ -1,6 +1,6 @@
 """Stamps do not depend on how their files were read: whole, in rows, in tiles, from here or afar."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,6 @@ def make_pixels(seed: int, sky: float) -> NDArray[np.float32]:
     pixels = rng.normal(sky, 10, (HEIGHT, WIDTH)).astype(np.float32)
     for x, y in rng.uniform(0, (WIDTH, HEIGHT), (200, 2)):
         rows, columns = (slice(max(round(at) - 8, 0), round(at) + 9) for at in (y, x))
-        dy, dx = np.ogrid[rows, columns]
         box = pixels[rows, columns]
         yy, xx = np.mgrid[
             rows.start : rows.start + box.shape[0], columns.start : columns.start + box.shape[1]
