@@ -20,7 +20,7 @@ from astrid_training.tiles import Tiles
 if TYPE_CHECKING:
     from astropy.io.fits import Header
 
-__all__ = ["Image", "Opened", "open_bytes", "open_images"]
+__all__ = ["Image", "Opened", "forget_heads", "open_bytes", "open_images"]
 
 REMEMBERED_HEADS = 512  # a reference is opened once an exposure
 
@@ -128,6 +128,11 @@ def open_images(path: Path) -> list[Image]:
         )
         for number, (hdu, header) in enumerate(zip(heads.hdus, heads.keywords, strict=True))
     ]
+
+
+def forget_heads() -> None:
+    """Forget what was parsed, so that the next opening parses anew."""
+    _remembered.cache_clear()
 
 
 def _heads_of(opened: Opened) -> _Heads:
