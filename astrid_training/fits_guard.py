@@ -45,6 +45,7 @@ STRUCTURAL = re.compile(
     r"|Z(IMAGE|BITPIX|NAXIS\d*|TILE\d+|CMPTYPE)"
 )
 """Keywords that say where bytes are: two readers must not differ on which of two cards counts."""
+LOOKED_AT = re.compile(rf"({STRUCTURAL.pattern}|CHECKSUM|DATASUM|TTYPE\d+|ZNAME\d+|ZVAL\d+) *= ")
 
 Cards = dict[str, str]
 
@@ -56,7 +57,7 @@ class Hdu:
     where: str
     """File and number, for messages."""
     cards: Cards
-    """Values as text by keyword."""
+    """Values as text by keyword, of those that say how the data lie and what they must keep."""
     raw: bytes
     """The header's cards as they stand in the file, 80 bytes each, without END."""
     start: int
@@ -186,13 +187,14 @@ def _check_magic(block: bytes, where: str) -> None:
 
 
 def _collect(block: bytes, cards: Cards, where: str) -> None:
-    """Add the block's cards to `cards`."""
+    """Add those of the block's cards that the guard looks at to `cards`."""
     if block.translate(None, PRINTABLE):
         _refuse_unprintable(block, where)
     text = block.decode("ascii")
     for start in range(0, len(text), CARD):
-        if text[start + 8 : start + 10] == "= ":
-            keyword = text[start : start + 8].rstrip()
+        match = LOOKED_AT.match(text, start, start + 10)
+        if match and match.end() == start + 10:
+            keyword = match[1]
             value = _value(text[start + 10 : start + CARD])
             if cards.setdefault(keyword, value) != value and STRUCTURAL.fullmatch(keyword):
                 raise refusal("bad_header", f"{where}: {keyword} is {cards[keyword]} and {value}")

@@ -1,6 +1,7 @@
 """Values of a FITS header by keyword, each parsed when it is asked for."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from astrid_training.fits_guard import CARD
@@ -28,21 +29,12 @@ class Keywords:
 
     def __init__(self, raw: bytes, below: "Keywords | None" = None) -> None:
         self._below = below
-        self._cards: dict[str, str] = {}
         text = raw.decode("ascii")
-        last = ""
-        for start in range(0, len(text), CARD):
-            card = text[start : start + CARD]
-            keyword = card[:8].rstrip().upper()
-            if keyword == "CONTINUE":
-                if last:
-                    self._cards[last] += card
-                continue
-            if keyword == "HIERARCH":
-                keyword = card[8:].partition("=")[0].strip().upper()
-            last = "" if keyword in self._cards else keyword
-            if last:
-                self._cards[keyword] = card
+        cards = [text[start : start + CARD] for start in range(0, len(text), CARD)]
+        if "CONTINUE" in text or "HIERARCH" in text:
+            self._cards = _long_cards(cards)
+        else:  # backwards, so that the first card of a keyword counts
+            self._cards = {card[:8].rstrip().upper(): card for card in reversed(cards)}
 
     def over(self, below: "Keywords") -> "Keywords":
         """Return these keywords with those of the primary header beneath."""
@@ -93,6 +85,24 @@ class Keywords:
         if plain["flag"]:
             return plain["flag"] == "T"
         return int(plain["whole"]) if plain["whole"] else float(plain["number"])
+
+
+def _long_cards(cards: Sequence[str]) -> dict[str, str]:
+    """Return the first card of each keyword, with what continues it; keywords of any length."""
+    found: dict[str, str] = {}
+    last = ""
+    for card in cards:
+        keyword = card[:8].rstrip().upper()
+        if keyword == "CONTINUE":
+            if last:
+                found[last] += card
+            continue
+        if keyword == "HIERARCH":
+            keyword = card[8:].partition("=")[0].strip().upper()
+        last = "" if keyword in found else keyword
+        if last:
+            found[last] = card
+    return found
 
 
 def _parsed(card: str) -> Any:  # noqa: ANN401 - whatever the card holds

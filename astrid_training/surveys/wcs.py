@@ -9,6 +9,7 @@ import logging
 import math
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -167,15 +168,26 @@ def _plain_wcs(header: Keywords) -> PlainWcs | None:
     if None in kinds or {kind[1] for kind in kinds if kind} != {"RA---", "DEC--"}:
         return None
     cards = header.cards()
-    if header.get("NAXIS") != 2 or header.get("WCSAXES", 2) != 2 or any(map(MORE.fullmatch, cards)):
+    meaning = [_meaning(keyword) for keyword in cards]
+    if header.get("NAXIS") != 2 or header.get("WCSAXES", 2) != 2 or "more" in meaning:
         return None
     from astropy.wcs import Wcsprm  # heavy; imported only where files are read
 
-    of_positions = [card for keyword, card in cards.items() if POSITIONS.fullmatch(keyword)]
+    of_positions = [
+        card for card, means in zip(cards.values(), meaning, strict=True) if means == "positions"
+    ]
     wcsprm = Wcsprm(header="".join(of_positions).encode("ascii"))
     wcsprm.fix()
     wcsprm.set()
     return PlainWcs(wcsprm)
+
+
+@lru_cache(maxsize=4096)  # files of a survey have the same keywords
+def _meaning(keyword: str) -> str:
+    """Return `positions`, `more` or nothing: whether a keyword tells a plain WCS, or one that is not."""
+    if POSITIONS.fullmatch(keyword):
+        return "positions"
+    return "more" if MORE.fullmatch(keyword) else ""
 
 
 def _full_wcs(image: Image, *, is_merged: bool) -> Any:  # noqa: ANN401 - astropy has no types
