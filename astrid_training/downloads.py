@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ from sqlalchemy import Connection
 
 from astrid_training.database import query
 from astrid_training.errors import FitsRefusedError, MissingObjectError, UnusablePathError
-from astrid_training.fits_guard import GUARD_VERSION
+from astrid_training.fits_guard import guard_version
 from astrid_training.needs import needed_windows
 from astrid_training.params import CHANNELS, Channel, PreprocessSpec
 from astrid_training.plan import exposures_of
@@ -35,7 +36,11 @@ Outcome = SourceFile | tuple[str, str]
 
 
 def fetch_sources(
-    cache: SourceCache, targets: pa.Table, spec: PreprocessSpec | None = None
+    cache: SourceCache,
+    targets: pa.Table,
+    spec: PreprocessSpec | None = None,
+    *,
+    verify_checksums: bool = True,
 ) -> Downloaded:
     """Bring all files of `targets` here; a file that cannot be had costs its own samples only.
 
@@ -44,6 +49,7 @@ def fetch_sources(
         targets: rows of `plan.TARGETS`.
         spec: how pixels are prepared: what it needs of large files is all that is fetched of them.
             None: files come whole.
+        verify_checksums: compare files with the sums that they state, for which they come whole.
     """
     rows = targets.to_pylist()
     wanted: dict[SourceFile, list[str]] = defaultdict(list)
@@ -51,19 +57,17 @@ def fetch_sources(
         for role in CHANNELS:
             if row[f"{role}_path"]:
                 wanted[_file(row, role)].append(row["sample_key"])
+    begin = cache.begin if spec else cache.fetch
     with ThreadPoolExecutor(FETCHES_AT_ONCE) as pool:
 
-        def each(
-            step: Callable[[SourceFile], SourceFile], files: Sequence[SourceFile]
-        ) -> list[Outcome]:
-            return list(pool.map(lambda file: _outcome(step, file), files))
+        def each(step: Callable[..., SourceFile], *inputs: Sequence[Any]) -> list[Outcome]:
+            checked = partial(step, verify_checksums=verify_checksums)
+            return list(pool.map(partial(_outcome, checked), *inputs))
 
-        found = dict(
-            zip(wanted, each(cache.begin if spec else cache.fetch, [*wanted]), strict=True)
-        )
+        found = dict(zip(wanted, each(begin, [*wanted]), strict=True))
         parts = [file for file in found.values() if isinstance(file, SourceFile) and file.extents]
         needs = _needs(cache, rows, found, spec) if spec and parts else {}
-        completed = each(lambda file: cache.complete(file, needs.get(file.path, ())), parts)
+        completed = each(cache.complete, parts, [needs.get(file.path, ()) for file in parts])
     by_path = {file.path: outcome for file, outcome in zip(parts, completed, strict=True)}
     return _downloaded(wanted, {file: by_path.get(file.path, found[file]) for file in wanted})
 
@@ -149,9 +153,9 @@ def _downloaded(
     )
 
 
-def _outcome(step: Callable[[SourceFile], SourceFile], file: SourceFile) -> Outcome:
+def _outcome(step: Callable[..., SourceFile], *inputs: object) -> Outcome:
     try:
-        return step(file)
+        return step(*inputs)
     except FitsRefusedError as error:
         return error.reason, error.detail
     except ObjectChangedError as error:
@@ -162,10 +166,17 @@ def _outcome(step: Callable[[SourceFile], SourceFile], file: SourceFile) -> Outc
         return error.reason, str(error)
 
 
-def quarantine(connection: Connection, downloaded: Downloaded) -> None:
+def quarantine(
+    connection: Connection, downloaded: Downloaded, *, verify_checksums: bool = True
+) -> None:
     """Remember the refused files, so that they are not fetched again by this guard.
 
     Missing and changed files are not among them: they may be restored.
+
+    Args:
+        connection: to the catalogue.
+        downloaded: what became of a batch's files.
+        verify_checksums: whether they were compared with the sums that they state.
     """
     refused = downloaded.refused
     if not refused:
@@ -173,7 +184,7 @@ def quarantine(connection: Connection, downloaded: Downloaded) -> None:
     connection.execute(
         query("quarantine_add"),
         {
-            "guard_version": GUARD_VERSION,
+            "guard_version": guard_version(verify_checksums=verify_checksums),
             "uris": [file.path for file in refused],
             "etags": [file.etag for file in refused],
             "reasons": [file.reason for file in refused],

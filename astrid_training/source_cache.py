@@ -53,13 +53,11 @@ class SourceCache:
     Args:
         sources: where the files lie.
         folder: for those that are not on this machine.
-        verify_checksums: compare files with the sums that they state, for which they come whole.
     """
 
-    def __init__(self, sources: Sources, folder: Path, *, verify_checksums: bool = True) -> None:
+    def __init__(self, sources: Sources, folder: Path) -> None:
         self._sources = sources
         self._folder = folder
-        self._verify = verify_checksums
 
     def path(self, file: SourceFile) -> Path:
         """Return where the file or what is needed of it lies, whether it is there or not."""
@@ -73,8 +71,12 @@ class SourceCache:
             return path.is_file()
         return not Part(path, file.size).absent((start, stop) for start, stop in file.extents)
 
-    def fetch(self, file: SourceFile) -> SourceFile:
+    def fetch(self, file: SourceFile, *, verify_checksums: bool = True) -> SourceFile:
         """Bring the whole file here unless it is, and return it with its sha256 if it is fetched.
+
+        Args:
+            file: as it was looked up.
+            verify_checksums: compare it with the sums that it states.
 
         Raises:
             MissingObjectError: if it has gone since it was looked up.
@@ -90,15 +92,19 @@ class SourceCache:
             self._check_in_place(file)
         elif not path.is_file() or path.stat().st_size != file.size:
             self._sources.save(file.path, file.size, file.etag, path)
-        check_fits(path, verify_checksums=self._verify)
+        check_fits(path, verify_checksums=verify_checksums)
         if in_place:
             return SourceFile(file.path, file.etag, file.size)
         with path.open("rb") as stream:
             digest = file_digest(stream, "sha256").hexdigest()
         return SourceFile(file.path, file.etag, file.size, digest)
 
-    def begin(self, file: SourceFile) -> SourceFile:
+    def begin(self, file: SourceFile, *, verify_checksums: bool = True) -> SourceFile:
         """Bring the headers of a file here if its pixels may follow in parts, else the whole of it.
+
+        Args:
+            file: as it was looked up.
+            verify_checksums: a file that states sums comes whole and is compared with them.
 
         Returns:
             the file, with extents if they are all that came.
@@ -107,38 +113,35 @@ class SourceCache:
             as `fetch`.
         """
         check_size(file.size, Path(file.path).name)
-        if self._comes_whole(file):
-            return self.fetch(file)
-        part = Part(self._part_path(file), file.size)
-        try:
-            stream = self._stream(file, part)
-            if stream.read(2) == GZIP_MAGIC:
-                return self.fetch(file)
-            hdus = check_hdus(stream, Path(file.path).name)
-            if self._needs_data(stream, hdus):
-                return self.fetch(file)
-            check_promises(stream, hdus, verify_checksums=False)
-        except NoRangesError:
-            return self.fetch(file)
+        hdus = None if self._comes_whole(file) else self._heads(file, verify_checksums)
+        if hdus is None:
+            return self.fetch(file, verify_checksums=verify_checksums)
         return SourceFile(file.path, file.etag, file.size, extents=_heads(hdus, file.size))
 
-    def complete(self, file: SourceFile, needs: Sequence[Need]) -> SourceFile:
+    def complete(
+        self, file: SourceFile, needs: Sequence[Need], *, verify_checksums: bool = True
+    ) -> SourceFile:
         """Bring the pixels that are needed of a file whose headers are here.
+
+        Args:
+            file: as `begin` returned it.
+            needs: of all exposures; none: nobody knows, so it comes whole.
+            verify_checksums: as for `begin`.
 
         Raises:
             as `fetch`.
         """
         part = Part(self._part_path(file), file.size)
-        wanted = joined((*file.extents, *self._extents(part.path, needs)), GAP_BYTES)
-        if not wanted or sum(stop - start for start, stop in wanted) > WORTHWHILE * file.size:
-            return self.fetch(file)
-        try:
-            self._bring(file, part, part.absent(wanted))
-        except NoRangesError:
-            return self.fetch(file)
-        if not all(_shows_value(part.path, need) for need in needs):
-            return self.fetch(file)  # the rest decides whether there is none
-        return SourceFile(file.path, file.etag, file.size, extents=tuple(wanted))
+        wanted = joined((*file.extents, *_extents(part.path, needs)), GAP_BYTES)
+        if needs and sum(stop - start for start, stop in wanted) <= WORTHWHILE * file.size:
+            try:
+                self._bring(file, part, part.absent(wanted))
+            except NoRangesError:
+                return self.fetch(file, verify_checksums=verify_checksums)
+            if all(_shows_value(part.path, need) for need in needs):
+                return SourceFile(file.path, file.etag, file.size, extents=tuple(wanted))
+        # where nothing that is needed has a value, the rest decides whether there is none
+        return self.fetch(file, verify_checksums=verify_checksums)
 
     def _whole_path(self, file: SourceFile) -> Path:
         local = self._sources.local_path(file.path)
@@ -159,15 +162,19 @@ class SourceCache:
         here = self._sources.local_path(file.path) is not None or self._whole_path(file).is_file()
         return here or file.size <= SMALL_BYTES or not file.etag
 
-    def _needs_data(self, stream: BinaryIO, hdus: Sequence[Hdu]) -> bool:
-        """Tell whether the file can be judged, or its WCS be made, by all of its bytes only."""
-        return any(
-            (self._verify and states_sums(hdu))
-            or (hdu.is_image and hdu.bits == 64)
-            or (hdu.is_compressed and has_packed_tiles(stream, hdu))
-            or has_lookup_tables(Keywords(hdu.raw))
-            for hdu in hdus
-        )
+    def _heads(self, file: SourceFile, verify_checksums: bool) -> list[Hdu] | None:  # noqa: FBT001 - of `begin`
+        """Bring the headers of a file here and check them; None if the whole must come."""
+        stream = self._stream(file, Part(self._part_path(file), file.size))
+        try:
+            if stream.read(2) == GZIP_MAGIC:
+                return None
+            hdus = check_hdus(stream, Path(file.path).name)
+            if any(_needs_data(stream, hdu, verify_checksums) for hdu in hdus):
+                return None
+            check_promises(stream, hdus, verify_checksums=False)
+        except NoRangesError:
+            return None
+        return hdus
 
     def _stream(self, file: SourceFile, part: Part) -> BinaryIO:
         def read_at(start: int, stop: int) -> bytes:
@@ -183,13 +190,24 @@ class SourceCache:
         if extents:
             part.add([(start, get(file.path, file.etag, start, stop)) for start, stop in extents])
 
-    def _extents(self, path: Path, needs: Sequence[Need]) -> list[Extent]:
-        return [
-            extent
-            for need in needs
-            for image in images_of(path, need.profile, need.role)
-            for extent in _extents_of(image, need.windows)
-        ]
+
+def _needs_data(stream: BinaryIO, hdu: Hdu, verify_checksums: bool) -> bool:  # noqa: FBT001 - of `begin`
+    """Tell whether a file can be judged, or its WCS be made, by all of its bytes only."""
+    return (
+        (verify_checksums and states_sums(hdu))
+        or (hdu.is_image and hdu.bits == 64)
+        or (hdu.is_compressed and has_packed_tiles(stream, hdu))
+        or has_lookup_tables(Keywords(hdu.raw))
+    )
+
+
+def _extents(path: Path, needs: Sequence[Need]) -> list[Extent]:
+    return [
+        extent
+        for need in needs
+        for image in images_of(path, need.profile, need.role)
+        for extent in _extents_of(image, need.windows)
+    ]
 
 
 def _heads(hdus: Sequence[Hdu], size: int) -> tuple[Extent, ...]:

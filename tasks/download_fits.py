@@ -29,7 +29,11 @@ __all__ = ["download_fits", "files_present"]
         ),
     )
 )
-def download_fits(targets: str, spec: PreprocessSpec) -> Downloaded:
+def download_fits(
+    targets: str,
+    spec: PreprocessSpec,
+    verify_checksums: bool,  # noqa: FBT001 - Prefect takes what it is called with
+) -> Downloaded:
     """Bring the files of a batch to this machine, as far as they are needed, and return their names.
 
     One task run serves a batch, so that its files are shared by all its samples and stay on the
@@ -38,13 +42,16 @@ def download_fits(targets: str, spec: PreprocessSpec) -> Downloaded:
     Args:
         targets: `targets/<digest>.parquet`.
         spec: how pixels are prepared, which tells what is needed.
+        verify_checksums: compare files with the sums that they state.
     """
     fault_point("download_fits", "before")
     table = read_table(places.store(), "targets", targets)
-    downloaded = fetch_sources(places.source_cache(), table, spec)
+    downloaded = fetch_sources(
+        places.source_cache(), table, spec, verify_checksums=verify_checksums
+    )
     if downloaded.refused:
         with places.database().begin() as connection:
-            quarantine(connection, downloaded)
+            quarantine(connection, downloaded, verify_checksums=verify_checksums)
     get_run_logger().info(
         "%d files, %d samples lost", len(downloaded.files), len(downloaded.rejects)
     )

@@ -14,7 +14,7 @@ import pytest
 from astropy.io import fits
 from sqlalchemy import Connection, Engine, text
 
-from astrid_training import downloads, source_cache
+from astrid_training import fits_guard, source_cache
 from astrid_training.downloads import SourceCache, fetch_sources, quarantine
 from astrid_training.errors import FitsRefusedError, MissingObjectError
 from astrid_training.fits_guard import GUARD_VERSION
@@ -271,10 +271,23 @@ def test_another_guard_looks_again(
     with database.begin() as connection:
         quarantine(connection, refused)
         assert known(connection)
-        monkeypatch.setattr("astrid_training.plan.GUARD_VERSION", GUARD_VERSION + 1)
+        monkeypatch.setattr(fits_guard, "GUARD_VERSION", GUARD_VERSION + 1)
         assert not known(connection)
-        monkeypatch.setattr(downloads, "GUARD_VERSION", GUARD_VERSION + 1)
         quarantine(connection, refused)
         assert known(connection)
         rows = connection.execute(text("SELECT guard_version FROM training_quarantine")).scalars()
         assert sorted(rows) == [GUARD_VERSION, GUARD_VERSION + 1]
+
+
+def test_who_verifies_and_who_does_not_never_share_a_verdict(
+    store: Store, database: Engine
+) -> None:
+    store.put("a.fits", ONE)
+    info = head(Sources(store), "a.fits")
+    refused = Downloaded([], [], [RefusedFile("a.fits", info.etag, "bad_checksum", "other data")])
+
+    with database.begin() as connection:
+        quarantine(connection, refused, verify_checksums=True)
+
+        assert _quarantined(connection, {"a.fits": info}, verify_checksums=True)
+        assert not _quarantined(connection, {"a.fits": info}, verify_checksums=False)

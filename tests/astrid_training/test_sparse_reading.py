@@ -252,14 +252,14 @@ def fetch_one(
 ) -> tuple[Downloaded, SourceCache, Watched]:
     """Fetch `science.fits` for stamps at some places."""
     sources = Watched(store)
-    cache = SourceCache(sources, folder, **how)
+    cache = SourceCache(sources, folder)
     for role in ROLES:
         if store.head(f"{role}.fits") is None:
             store.put(f"{role}.fits", b"")
     rows = targets(store, "sim_ztf", places).to_pylist()
     for row in rows:
         row |= {f"{role}_{what}": None for role in ROLES[1:] for what in ("path", "etag", "size")}
-    return fetch_sources(cache, pa.Table.from_pylist(rows, TARGETS), SPEC), cache, sources
+    return fetch_sources(cache, pa.Table.from_pylist(rows, TARGETS), SPEC, **how), cache, sources
 
 
 def test_pixels_that_were_not_fetched_are_never_given(bucket: Store, tmp_path: Path) -> None:
@@ -320,11 +320,12 @@ def test_a_file_with_checksums_comes_whole_unless_nobody_verifies_them(
     taken, _, sources = fetch_one(bucket, tmp_path / "b", [(100, 90)], verify_checksums=False)
     assert taken.files[0].extents
     assert (0, None) not in sources.asked
-    here = SourceCache(Sources(Store(f"file://{tmp_path}/s")), tmp_path, verify_checksums=False)
+    here = SourceCache(Sources(Store(f"file://{tmp_path}/s")), tmp_path)
     Store(f"file://{tmp_path}/s").put("science.fits", bucket.get("science.fits"))
     found = Store(f"file://{tmp_path}/s").head("science.fits")
     assert found
-    assert here.fetch(SourceFile("science.fits", found.etag, found.size))
+    file = SourceFile("science.fits", found.etag, found.size)
+    assert here.fetch(file, verify_checksums=False) == file
 
 
 def all_missing() -> bytes:
