@@ -119,7 +119,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Downloaded:
-    """The source files of a batch, on this machine by their sha256."""
+    """The source files of a batch, on this machine as far as they are needed."""
 
     files: list[SourceFile]
     rejects: list[Reject]

@@ -23,8 +23,11 @@ __all__ = ["download_fits", "files_present"]
             "astrid_training.fits",
             "astrid_training.fits_content",
             "astrid_training.fits_guard",
+            "astrid_training.fits_headers",
+            "astrid_training.fits_images",
             "astrid_training.fits_tiles",
             "astrid_training.needs",
+            "astrid_training.parts",
             "astrid_training.source_cache",
         ),
     )

@@ -159,6 +159,8 @@ class Build:
         digest = put_table(self.results, "targets", table)
         made = build_stamps(self.results, cache, digest, fetched, AstronomicalImageProcessor(spec))
         rows = read_table(self.results, "stamps", made.stamps).to_pylist()
+        if not rows:
+            return fetched, [made.rejects]
         packs = PackCache(self.results, self.folder / "packs")
         arrays = {
             kind: np.asarray(packs.open(kind, rows[0][column]))
@@ -396,3 +398,22 @@ def test_a_part_that_lost_its_pixels_does_not_hold_the_file(bucket: Store, tmp_p
     Part(cache.path(fetched.files[0])).path.unlink()
 
     assert not cache.holds(fetched.files[0])
+
+
+def test_a_tile_that_cannot_be_decoded_is_refused_from_afar_as_from_here(
+    bucket: Store, tmp_path: Path
+) -> None:
+    images = images_as(FORMS["RICE in square tiles"])
+    with fits.open(BytesIO(images["reference"]), disable_image_compression=True) as hdus:
+        table = hdus[1].header["NAXIS1"] * hdus[1].header["NAXIS2"]
+        heap = hdus[1].fileinfo()["datLoc"] + table
+    damaged = bytearray(images["reference"])
+    damaged[heap : heap + 9000] = b"\xff" * 9000  # the first tile
+    images["reference"] = bytes(damaged)
+
+    _, expected = Build(Store(f"file://{tmp_path}/s"), tmp_path / "a", images).run(EDGES[:1])
+    fetched, got = Build(bucket, tmp_path / "b", images).run(EDGES[:1])
+
+    assert all(file.extents for file in fetched.files)
+    for rejects in (got[0], expected[0]):
+        assert [(one.step, one.reason) for one in rejects] == [("preprocess", "unreadable")]
