@@ -80,10 +80,10 @@ def build_stamps(
     for exposure in exposures_of(rows):
         try:
             frames = _frames(exposure[0], files, cache)
-        except FitsRefusedError as error:
+            stamps = build_exposure(frames, _targets(exposure), processor, _context(exposure[0]))
+        except FitsRefusedError as error:  # tiles are decoded where a stamp needs them
             rejects += _all_rejected(exposure, error)
             continue
-        stamps = build_exposure(frames, _targets(exposure), processor, _context(exposure[0]))
         pixels.append(stamps.pixels)
         flags.append(stamps.flags)
         lit.append(stamps.significance)

@@ -1,22 +1,25 @@
-"""The survey's files of a batch, on this machine, whole and checked."""
+"""The survey's files of a batch, on this machine as far as they are needed, and checked."""
 
 from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from hashlib import file_digest
-from pathlib import Path
+from functools import partial
+from typing import Any
 
 import pyarrow as pa
 from sqlalchemy import Connection
 
 from astrid_training.database import query
-from astrid_training.digests import digest_value
 from astrid_training.errors import FitsRefusedError, MissingObjectError, UnusablePathError
-from astrid_training.fits import MAX_FILE_BYTES, check_fits
-from astrid_training.fits_guard import GUARD_VERSION, refusal
+from astrid_training.fits_guard import guard_version
+from astrid_training.needs import needed_windows
+from astrid_training.params import CHANNELS, Channel, PreprocessSpec
+from astrid_training.plan import exposures_of
+from astrid_training.processor import ExposureFrames
 from astrid_training.records import Downloaded, RefusedFile, Reject, SourceFile
-from astrid_training.sources import Sources
-from astrid_training.stamps import ROLES
+from astrid_training.source_cache import Need, SourceCache
 from astrid_training.store import ObjectChangedError
+from astrid_training.surveys import profile_for, read_frame
 from astrid_training.urls import mask_url
 
 __all__ = ["PASSING", "SourceCache", "fetch_sources", "quarantine"]
@@ -28,72 +31,111 @@ PASSING = frozenset(
 )
 """Reasons that lie in the store and not in the file: it may be had the next time."""
 
-
-class SourceCache:
-    """Source files by path, size and ETag: in place when the store is a folder, else fetched once."""
-
-    def __init__(self, sources: Sources, folder: Path) -> None:
-        self._sources = sources
-        self._folder = folder
-
-    def path(self, file: SourceFile) -> Path:
-        """Return where the file lies on this machine, whether it is there or not."""
-        local = self._sources.local_path(file.path)
-        return local or self._folder / digest_value([file.path, file.size, file.etag])
-
-    def fetch(self, file: SourceFile) -> SourceFile:
-        """Bring the file here unless it is, and return it with its sha256.
-
-        Raises:
-            MissingObjectError: if it has gone since it was looked up.
-            ObjectChangedError: if it is not the file that was looked up.
-            UnusablePathError: if it lies on a web server that refuses it by now.
-            FitsRefusedError: if it is not a sound FITS file.
-            OSError: if this machine cannot read or write it now.
-        """
-        if file.size > MAX_FILE_BYTES:  # known before a byte is fetched
-            raise refusal("too_large", f"{file.size} bytes, over {MAX_FILE_BYTES}")
-        path = self.path(file)
-        if self._sources.local_path(file.path) is not None:
-            self._check_in_place(file)
-        elif not path.is_file() or path.stat().st_size != file.size:
-            self._sources.save(file.path, file.size, file.etag, path)
-        check_fits(path)
-        with path.open("rb") as stream:
-            digest = file_digest(stream, "sha256").hexdigest()
-        return SourceFile(file.path, file.etag, file.size, digest)
-
-    def _check_in_place(self, file: SourceFile) -> None:
-        found = self._sources.head(file.path)
-        if found is None:
-            raise MissingObjectError(f"no file {file.path}; restore it there")
-        if (found.size, found.etag) != (file.size, file.etag):
-            raise ObjectChangedError(f"{file.path} changed since it was looked up; collect again")
+Row = dict[str, Any]
+Outcome = SourceFile | tuple[str, str]
 
 
-def fetch_sources(cache: SourceCache, targets: pa.Table) -> Downloaded:
+def fetch_sources(
+    cache: SourceCache,
+    targets: pa.Table,
+    spec: PreprocessSpec | None = None,
+    *,
+    verify_checksums: bool = True,
+) -> Downloaded:
     """Bring all files of `targets` here; a file that cannot be had costs its own samples only.
 
     Args:
         cache: where files lie.
         targets: rows of `plan.TARGETS`.
+        spec: how pixels are prepared: what it needs of large files is all that is fetched of them.
+            None: files come whole.
+        verify_checksums: compare files with the sums that they state, for which they come whole.
     """
+    rows = targets.to_pylist()
     wanted: dict[SourceFile, list[str]] = defaultdict(list)
-    for row in targets.to_pylist():
-        for role in ROLES:
+    for row in rows:
+        for role in CHANNELS:
             if row[f"{role}_path"]:
-                file = SourceFile(*(row[f"{role}_{what}"] for what in ("path", "etag", "size")))
-                wanted[file].append(row["sample_key"])
-    files: list[SourceFile] = []
-    failed: dict[SourceFile, tuple[str, str]] = {}
+                wanted[_file(row, role)].append(row["sample_key"])
+    begin = cache.begin if spec else cache.fetch
     with ThreadPoolExecutor(FETCHES_AT_ONCE) as pool:
-        for file, outcome in zip(
-            wanted, pool.map(lambda f: _outcome(cache, f), wanted), strict=True
-        ):
-            if isinstance(outcome, SourceFile):
-                files.append(outcome)
-            else:
-                failed[file] = outcome
+
+        def each(step: Callable[..., SourceFile], *inputs: Sequence[Any]) -> list[Outcome]:
+            checked = partial(step, verify_checksums=verify_checksums)
+            return list(pool.map(partial(_outcome, checked), *inputs))
+
+        found = dict(zip(wanted, each(begin, [*wanted]), strict=True))
+        parts = [file for file in found.values() if isinstance(file, SourceFile) and file.extents]
+        needs = _needs(cache, rows, found, spec) if spec and parts else {}
+        completed = each(cache.complete, parts, [needs.get(file.path, ()) for file in parts])
+    by_path = {file.path: outcome for file, outcome in zip(parts, completed, strict=True)}
+    return _downloaded(wanted, {file: by_path.get(file.path, found[file]) for file in wanted})
+
+
+def _file(row: Row, role: str) -> SourceFile:
+    return SourceFile(*(row[f"{role}_{what}"] for what in ("path", "etag", "size")))
+
+
+def _needs(
+    cache: SourceCache,
+    rows: Sequence[Row],
+    found: Mapping[SourceFile, Outcome],
+    spec: PreprocessSpec,
+) -> dict[str, list[Need]]:
+    """Return what is needed of each file by its path; of a file that is not there: all of it.
+
+    Where an exposure cannot be placed, nothing is known to be needed, and its files come whole.
+    """
+    needs: dict[str, list[Need]] = defaultdict(list)
+    whole: set[str] = set()
+    for exposure in exposures_of(rows):
+        first = exposure[0]
+        files = {role: found[_file(first, role)] for role in CHANNELS if first[f"{role}_path"]}
+        had = {role: file for role, file in files.items() if isinstance(file, SourceFile)}
+        if len(had) < len(files):
+            continue  # its samples are lost
+        try:
+            windows = _windows(cache, exposure, had, spec)
+        except FitsRefusedError:
+            whole.update(file.path for file in had.values())
+            continue
+        for role, file in had.items():
+            profile, kind = (
+                profile_for(first["survey"], first[f"{role}_kind"]),
+                first[f"{role}_kind"],
+            )
+            needs[file.path].append(Need(profile, role, kind, windows[role]))
+    return {path: need for path, need in needs.items() if path not in whole}
+
+
+def _windows(
+    cache: SourceCache,
+    exposure: Sequence[Row],
+    files: Mapping[Channel, SourceFile],
+    spec: PreprocessSpec,
+) -> dict[str, list[tuple[slice, slice]]]:
+    first = exposure[0]
+    frames = {
+        role: read_frame(
+            cache.path(file),
+            profile_for(first["survey"], first[f"{role}_kind"]),
+            role,
+            first[f"{role}_kind"],
+        )
+        for role, file in files.items()
+    }
+    if "science" not in frames:
+        raise FitsRefusedError("no_science", "the observation names no file of its own")
+    return needed_windows(ExposureFrames(**frames), exposure, spec)
+
+
+def _downloaded(
+    wanted: Mapping[SourceFile, Sequence[str]], outcomes: Mapping[SourceFile, Outcome]
+) -> Downloaded:
+    files = [outcome for outcome in outcomes.values() if isinstance(outcome, SourceFile)]
+    failed = {
+        file: outcome for file, outcome in outcomes.items() if not isinstance(outcome, SourceFile)
+    }
     rejects = {
         key: Reject(key, STEP, reason, f"{mask_url(file.path)}: {detail}")
         for file, (reason, detail) in failed.items()
@@ -111,9 +153,9 @@ def fetch_sources(cache: SourceCache, targets: pa.Table) -> Downloaded:
     )
 
 
-def _outcome(cache: SourceCache, file: SourceFile) -> SourceFile | tuple[str, str]:
+def _outcome(step: Callable[..., SourceFile], *inputs: object) -> Outcome:
     try:
-        return cache.fetch(file)
+        return step(*inputs)
     except FitsRefusedError as error:
         return error.reason, error.detail
     except ObjectChangedError as error:
@@ -124,10 +166,17 @@ def _outcome(cache: SourceCache, file: SourceFile) -> SourceFile | tuple[str, st
         return error.reason, str(error)
 
 
-def quarantine(connection: Connection, downloaded: Downloaded) -> None:
+def quarantine(
+    connection: Connection, downloaded: Downloaded, *, verify_checksums: bool = True
+) -> None:
     """Remember the refused files, so that they are not fetched again by this guard.
 
     Missing and changed files are not among them: they may be restored.
+
+    Args:
+        connection: to the catalogue.
+        downloaded: what became of a batch's files.
+        verify_checksums: whether they were compared with the sums that they state.
     """
     refused = downloaded.refused
     if not refused:
@@ -135,7 +184,7 @@ def quarantine(connection: Connection, downloaded: Downloaded) -> None:
     connection.execute(
         query("quarantine_add"),
         {
-            "guard_version": GUARD_VERSION,
+            "guard_version": guard_version(verify_checksums=verify_checksums),
             "uris": [file.path for file in refused],
             "etags": [file.etag for file in refused],
             "reasons": [file.reason for file in refused],

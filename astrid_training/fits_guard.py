@@ -11,11 +11,13 @@ from astrid_training.errors import FitsRefusedError
 
 __all__ = [
     "BLOCK",
+    "CARD",
     "GUARD_VERSION",
     "GZIP_MAGIC",
     "Cards",
     "Hdu",
     "check_hdus",
+    "guard_version",
     "refusal",
     "unpack",
 ]
@@ -33,6 +35,7 @@ MAX_HEADER_BLOCKS = 250  # 9,000 cards; the long headers of real surveys have 2,
 MAX_GZIP_MEMBERS = 10_000
 BLOCK = 2880
 CARD = 80
+END = b"END     "
 CHUNK = 1 << 16
 INFLATE = 1 << 20  # what one call may unpack
 BITPIX = {8, 16, 32, 64, -32, -64}
@@ -43,6 +46,7 @@ STRUCTURAL = re.compile(
     r"|Z(IMAGE|BITPIX|NAXIS\d*|TILE\d+|CMPTYPE)"
 )
 """Keywords that say where bytes are: two readers must not differ on which of two cards counts."""
+LOOKED_AT = re.compile(rf"({STRUCTURAL.pattern}|CHECKSUM|DATASUM|TTYPE\d+|ZNAME\d+|ZVAL\d+) *= ")
 
 Cards = dict[str, str]
 
@@ -54,7 +58,9 @@ class Hdu:
     where: str
     """File and number, for messages."""
     cards: Cards
-    """Values as text by keyword."""
+    """Values as text by keyword, of those that say how the data lie and what they must keep."""
+    raw: bytes
+    """The header's cards as they stand in the file, 80 bytes each, without END."""
     start: int
     """Byte at which the header begins."""
     data: int
@@ -71,6 +77,11 @@ class Hdu:
     def end(self) -> int:
         """The byte after the data and their padding."""
         return self.data + -(-self.data_bytes // BLOCK) * BLOCK
+
+
+def guard_version(*, verify_checksums: bool = True) -> int:
+    """Return what a verdict is remembered under: one that asks less never answers for one that asks all."""
+    return GUARD_VERSION if verify_checksums else -GUARD_VERSION
 
 
 def refusal(reason: str, detail: str) -> FitsRefusedError:
@@ -125,12 +136,12 @@ def check_hdus(stream: BinaryIO, name: str) -> list[Hdu]:
     while True:
         start = stream.tell()
         where = f"{name} HDU {len(hdus)}"
-        cards = _read_cards(stream, where, first=not hdus)
-        if cards is None:
+        read = _read_cards(stream, where, first=not hdus)
+        if read is None:
             break
         if len(hdus) == MAX_HDUS:
             raise refusal("too_many_hdus", f"{name} has more than {MAX_HDUS} HDUs")
-        hdu = _check_hdu(cards, where, start, stream.tell())
+        hdu = _check_hdu(*read, where, start, stream.tell())
         if hdu.data + hdu.data_bytes > size:
             raise refusal(
                 "truncated",
@@ -144,21 +155,33 @@ def check_hdus(stream: BinaryIO, name: str) -> list[Hdu]:
     return hdus
 
 
-def _read_cards(stream: BinaryIO, where: str, *, first: bool) -> Cards | None:
-    """Return the next header's values as text by keyword; None where no header follows."""
+def _read_cards(stream: BinaryIO, where: str, *, first: bool) -> tuple[Cards, bytes] | None:
+    """Return the next header's values as text by keyword and its cards; None where none follows."""
     block = stream.read(BLOCK)
     if first:
         _check_magic(block, where)
     elif not block.startswith(b"XTENSION"):  # the standard allows other records at the end
         return None
     cards: Cards = {}
+    raw: list[bytes] = []
     for _ in range(MAX_HEADER_BLOCKS):
         if len(block) < BLOCK:
             raise refusal("no_end", f"{where}: the header has no END card")
-        if _collect(block, cards, where):
-            return cards
+        end = _end(block)
+        raw.append(block[:end])
+        _collect(raw[-1], cards, where)
+        if end < BLOCK:
+            return cards, b"".join(raw)
         block = stream.read(BLOCK)
     raise refusal("huge_header", f"{where}: the header is over {MAX_HEADER_BLOCKS * BLOCK} bytes")
+
+
+def _end(block: bytes) -> int:
+    """Return where the END card begins, or the length of the block."""
+    end = block.find(END)
+    while end % CARD and end > 0:  # in a comment
+        end = block.find(END, end + 1)
+    return BLOCK if end < 0 else end
 
 
 def _check_magic(block: bytes, where: str) -> None:
@@ -169,20 +192,25 @@ def _check_magic(block: bytes, where: str) -> None:
     raise refusal("not_fits", f"{where} starts with {block[:9]!r}, not 'SIMPLE  ='")
 
 
-def _collect(block: bytes, cards: Cards, where: str) -> bool:
-    """Add the block's cards to `cards`; tell whether END was among them."""
-    for start in range(0, BLOCK, CARD):
-        card = block[start : start + CARD]
-        if card[:8] == b"END     ":
-            return True
-        if card.translate(None, PRINTABLE):
-            raise refusal("bad_header", f"{where}: {card!r} is not printable ASCII")
-        if card[8:10] == b"= ":
-            keyword = card[:8].decode("ascii").rstrip()
-            value = _value(card[10:].decode("ascii"))
+def _collect(block: bytes, cards: Cards, where: str) -> None:
+    """Add those of the block's cards that the guard looks at to `cards`."""
+    if block.translate(None, PRINTABLE):
+        _refuse_unprintable(block, where)
+    text = block.decode("ascii")
+    for start in range(0, len(text), CARD):
+        match = LOOKED_AT.match(text, start, start + 10)
+        if match and match.end() == start + 10:
+            keyword = match[1]
+            value = _value(text[start + 10 : start + CARD])
             if cards.setdefault(keyword, value) != value and STRUCTURAL.fullmatch(keyword):
                 raise refusal("bad_header", f"{where}: {keyword} is {cards[keyword]} and {value}")
-    return False
+
+
+def _refuse_unprintable(block: bytes, where: str) -> None:
+    for start in range(0, len(block), CARD):
+        card = block[start : start + CARD]
+        if card.translate(None, PRINTABLE):
+            raise refusal("bad_header", f"{where}: {card!r} is not printable ASCII")
 
 
 def _value(text: str) -> str:
@@ -192,7 +220,7 @@ def _value(text: str) -> str:
     return text.split("/", 1)[0].strip()
 
 
-def _check_hdu(cards: Cards, where: str, start: int, data: int) -> Hdu:
+def _check_hdu(cards: Cards, raw: bytes, where: str, start: int, data: int) -> Hdu:
     """Return what the header declares, if that makes sense."""
     kind = cards.get("XTENSION", "IMAGE")
     bits = _integer(cards, "BITPIX", where)
@@ -213,7 +241,7 @@ def _check_hdu(cards: Cards, where: str, start: int, data: int) -> Hdu:
     count = math.prod(axes) if axes else 0
     data_bytes = abs(bits) // 8 * groups * (extra + count)
     is_image = compressed or (kind in IMAGES and bool(axes))
-    return Hdu(where, cards, start, data, data_bytes, bits, is_image, compressed)
+    return Hdu(where, cards, raw, start, data, data_bytes, bits, is_image, compressed)
 
 
 def _axes(cards: Cards, keyword: str, where: str) -> list[int]:

@@ -2,7 +2,7 @@
 
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import count
 from math import prod
 from typing import BinaryIO
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from astrid_training.fits_guard import Hdu, refusal
 
-__all__ = ["check_tiles"]
+__all__ = ["check_tiles", "has_packed_tiles", "table_bytes", "tile_extents"]
 
 ALGORITHMS = {"RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2", "HCOMPRESS_1", "PLIO_1", "NOCOMPRESS"}
 RICE_BLOCKS = {"16", "32"}
@@ -40,7 +40,7 @@ def check_tiles(stream: BinaryIO, hdu: Hdu) -> None:
     if algorithm not in ALGORITHMS:
         raise refusal("bad_tiles", f"{hdu.where}: ZCMPTYPE is {algorithm!r}")
     _check_rice(hdu)
-    heap = hdu.data + _number(hdu, "THEAP", _table_bytes(hdu))
+    heap = hdu.data + _number(hdu, "THEAP", table_bytes(hdu))
     pixels = _tile_pixels(hdu)
     for name, width, pointers in _pointers(stream, hdu):
         lengths, offsets = pointers[:, 0], pointers[:, 1]
@@ -57,7 +57,48 @@ def check_tiles(stream: BinaryIO, hdu: Hdu) -> None:
                 _check_sides(stream.read(HCOMPRESS_HEADER), pixels, hdu)
 
 
-def _table_bytes(hdu: Hdu) -> int:
+def has_packed_tiles(stream: BinaryIO, hdu: Hdu) -> bool:
+    """Tell whether some tile must be unpacked before it is known to be harmless."""
+    if hdu.cards.get("ZCMPTYPE", "").startswith(("GZIP", "HCOMPRESS")):
+        return True
+    return any(
+        name == "GZIP_COMPRESSED_DATA" and pointers[:, 0].any()
+        for name, _, pointers in _pointers(stream, hdu)
+    )
+
+
+def tile_extents(
+    stream: BinaryIO, hdu: Hdu, windows: Iterable[tuple[slice, slice]]
+) -> list[tuple[int, int]]:
+    """Return where the tiles under some windows lie in the file: first byte, byte after the last.
+
+    Args:
+        stream: the uncompressed file, of which headers and table must be there.
+        hdu: a compressed image of two axes; further ones have a length of 1.
+        windows: rows and columns, 0-based, not empty, within the image.
+    """
+    width, height = (_number(hdu, f"ZNAXIS{axis}", 1) for axis in (1, 2))
+    across, down = _number(hdu, "ZTILE1", width), _number(hdu, "ZTILE2", 1)
+    wanted = np.zeros((-(-height // down), -(-width // across)), np.bool_)
+    for rows, columns in windows:
+        wanted[
+            rows.start // down : -(-rows.stop // down),
+            columns.start // across : -(-columns.stop // across),
+        ] = True
+    heap = hdu.data + _number(hdu, "THEAP", table_bytes(hdu))
+    extents: list[tuple[int, int]] = []
+    for _, width_bytes, pointers in _pointers(stream, hdu):
+        lengths, offsets = pointers[wanted.ravel()].T
+        extents += zip(
+            (heap + offsets).tolist(),
+            (heap + offsets + lengths * width_bytes).tolist(),
+            strict=True,
+        )
+    return extents
+
+
+def table_bytes(hdu: Hdu) -> int:
+    """Return the size of the table that says where the tiles are."""
     return _number(hdu, "NAXIS1", 0) * _number(hdu, "NAXIS2", 0)
 
 

@@ -137,6 +137,11 @@ class TrainingDataCollectionParams(Frozen):
         "preprocess run left, as inference saw it, else the raw one; only processed ones; only raw "
         "ones.",
     )
+    verify_checksums: bool = Field(
+        default=True,
+        description="Compare each file with the checksums that it states, for which such a file is "
+        "read whole; else no file is, and of large ones only the needed rows are fetched.",
+    )
     preprocess: PreprocessSpec = Field(
         default_factory=PreprocessSpec, description="How pixels are prepared."
     )

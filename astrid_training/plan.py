@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from astrid_training.database import query
 from astrid_training.digests import digest_many, digest_value
 from astrid_training.errors import UnusablePathError
-from astrid_training.fits_guard import GUARD_VERSION
+from astrid_training.fits_guard import guard_version
 from astrid_training.neighbours import NEIGHBOURS, label_code
 from astrid_training.packs import pack_key, put_table, read_table
 from astrid_training.records import BatchRef, Plan, Reject, Selection
@@ -105,6 +105,8 @@ def plan_batches(
     selection: Selection,
     fingerprint: str,
     batch_samples: int,
+    *,
+    verify_checksums: bool = True,
 ) -> Plan:
     """Return the units of work that turn the kept subjects of `selection` into samples.
 
@@ -117,12 +119,13 @@ def plan_batches(
         selection: what was selected.
         fingerprint: of the preprocessing; stamps of another one are not reused.
         batch_samples: most samples of one batch.
+        verify_checksums: whether files are compared with the sums that they state.
     """
     table = read_table(store, "selections", selection.digest)
     kept = [row for row in table.to_pylist() if row["reason"] is None]
     found = _look_up(sources, kept)
-    quarantined = _quarantined(connection, found)
-    rows, rejects = _with_sources(kept, found, quarantined)
+    quarantined = _quarantined(connection, found, verify_checksums=verify_checksums)
+    rows, rejects = _with_sources(kept, found, quarantined, verify_checksums=verify_checksums)
     built, missing, known = _divide(connection, store, rows, fingerprint)
     batches = [
         *_build_batches(store, missing, batch_samples),
@@ -150,12 +153,14 @@ def _look_up(sources: Sources, rows: Iterable[Row]) -> dict[str, Found]:
         return dict(zip(paths, pool.map(look, paths), strict=True))
 
 
-def _quarantined(connection: Connection, found: dict[str, Found]) -> dict[str, Refusal]:
+def _quarantined(
+    connection: Connection, found: dict[str, Found], *, verify_checksums: bool = True
+) -> dict[str, Refusal]:
     there = [(path, info.etag) for path, info in found.items() if isinstance(info, ObjectInfo)]
     rows = connection.execute(
         query("quarantine_find"),
         {
-            "guard_version": GUARD_VERSION,
+            "guard_version": guard_version(verify_checksums=verify_checksums),
             "uris": [path for path, _ in there],
             "etags": [etag for _, etag in there],
         },
@@ -164,7 +169,11 @@ def _quarantined(connection: Connection, found: dict[str, Found]) -> dict[str, R
 
 
 def _with_sources(
-    rows: Iterable[Row], found: dict[str, Found], quarantined: dict[str, Refusal]
+    rows: Iterable[Row],
+    found: dict[str, Found],
+    quarantined: dict[str, Refusal],
+    *,
+    verify_checksums: bool,
 ) -> tuple[list[Row], list[Reject]]:
     """Return the rows with size and ETag of their files, and those that cannot be had."""
     ready, rejects = [], []
@@ -183,11 +192,12 @@ def _with_sources(
         if problem:
             rejects.append(Reject(row["sample_key"], "download_fits", *problem))
             continue
-        ready.append({**row, **files, "input_digest": _input_digest({**row, **files})})
+        digest = _input_digest({**row, **files}, verify_checksums=verify_checksums)
+        ready.append({**row, **files, "input_digest": digest})
     return ready, rejects
 
 
-def _input_digest(row: Row) -> str:
+def _input_digest(row: Row, *, verify_checksums: bool) -> str:
     """Return the digest of all that a stamp and its measurements are made from, beside the spec."""
     files = [[row[f"{role}_{what}"] for what in ("path", "kind", "size", "etag")] for role in ROLES]
     kinds = sorted({row[f"{role}_kind"] for role in ROLES} - {None})
@@ -195,7 +205,9 @@ def _input_digest(row: Row) -> str:
         profile_for(row["survey"], kind).model_dump(mode="json", exclude={"reference_values"})
         for kind in kinds
     ]
-    return digest_value([READING_VERSION, profiles, files, [row[name] for name in _PLACE]])
+    unverified = [] if verify_checksums else ["unverified"]
+    place = [row[name] for name in _PLACE]
+    return digest_value([READING_VERSION, profiles, files, place, *unverified])
 
 
 def _divide(

@@ -74,7 +74,9 @@ class SourceFile:
     size: int
     """Bytes."""
     sha256: str = ""
-    """Empty until the whole file has been read."""
+    """Of a file that was fetched whole; else empty."""
+    extents: tuple[tuple[int, int], ...] = ()
+    """The bytes of it that are needed, each from the first to before the last; none: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Downloaded:
-    """The source files of a batch, on this machine by their sha256."""
+    """The source files of a batch, on this machine as far as they are needed."""
 
     files: list[SourceFile]
     rejects: list[Reject]

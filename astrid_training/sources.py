@@ -83,6 +83,17 @@ class Sources:
         place, key = self.locate(path)
         place.save(key, size, etag, target)
 
+    def get_range(self, path: str, etag: str, start: int, stop: int) -> bytes:
+        """Return bytes of the file at `path`, as `head` told of it; see `Store.get_range`.
+
+        Raises:
+            NoRangesError: if the server gives whole files only.
+            MissingObjectError, ObjectChangedError: as `save`.
+            UnusablePathError, StoreUnavailableError: as `head`.
+        """
+        place, key = self.locate(path)
+        return place.get_range(key, etag, start, stop)
+
     def put(self, key: str, data: bytes) -> None:
         """Write `data` at a bare key, where `head` and `save` look for it.
 

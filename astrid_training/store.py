@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Credentials",
+    "NoRangesError",
     "ObjectChangedError",
     "ObjectInfo",
     "Store",
@@ -40,6 +41,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+WHOLE = "non-partial response"  # the client's words for an answer of the whole file
 
 
 class StoreUnavailableError(ConnectionError):
@@ -48,6 +50,10 @@ class StoreUnavailableError(ConnectionError):
 
 class ObjectChangedError(ValueError):
     """An object is no longer the one that was looked up."""
+
+
+class NoRangesError(ValueError):
+    """A server gives whole files only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +135,24 @@ class Store:
         """
         return self._ask("read", key, lambda: bytes(self._found(key, etag).bytes()))
 
+    def get_range(self, key: str, etag: str, start: int, stop: int) -> bytes:
+        """Return the object's bytes from `start` to before `stop`.
+
+        Args:
+            key: of the object.
+            etag: what the object must have, as `head` told it.
+            start: 0-based.
+            stop: at most the object's size.
+
+        Raises:
+            NoRangesError: if the server does not know ranges.
+            MissingObjectError, ObjectChangedError, StoreUnavailableError: as `get`.
+        """
+        found = self._ask("read", key, lambda: self._read_range(key, etag, start, stop))
+        if len(found) != stop - start:  # it is shorter than it was
+            raise self._changed(key)
+        return found
+
     def save(self, key: str, size: int, etag: str, target: Path) -> None:
         """Copy the object to the file `target`, whole or not at all, without holding it in memory.
 
@@ -208,6 +232,19 @@ class Store:
         if etag and found.meta["e_tag"] != etag:  # some servers do not know If-Match
             raise self._changed(key)
         return found
+
+    def _read_range(self, key: str, etag: str, start: int, stop: int) -> bytes:
+        try:
+            found = obstore.get(
+                self._objects, key, options={"if_match": etag, "range": (start, stop)}
+            )
+        except BaseError as error:
+            if WHOLE in str(error):
+                raise NoRangesError(f"the server of {self.url} gives whole files only") from None
+            raise
+        if found.meta["e_tag"] != etag:  # some servers do not know If-Match
+            raise self._changed(key)
+        return bytes(found.bytes())
 
     def _chunks(self, key: str, found: "GetResult") -> Iterator[bytes]:
         """Yield the object's bytes; the client takes up by itself where a connection broke."""

@@ -14,7 +14,13 @@ import httpx
 from astrid_training.errors import MissingObjectError, UnusablePathError
 from astrid_training.files import write_atomically
 from astrid_training.patience import PATIENT, Patience, persist
-from astrid_training.store import ObjectChangedError, ObjectInfo, StoreUnavailableError, exactly
+from astrid_training.store import (
+    NoRangesError,
+    ObjectChangedError,
+    ObjectInfo,
+    StoreUnavailableError,
+    exactly,
+)
 
 __all__ = ["HostNotAllowedError", "Web", "WebRefusedError"]
 
@@ -84,6 +90,16 @@ class Web:
         """
         self._ask(url, lambda: self._copy(url, size, etag, target))
 
+    def get_range(self, url: str, etag: str, start: int, stop: int) -> bytes:
+        """Return the file's bytes from `start` to before `stop`; see `Store.get_range`.
+
+        Raises:
+            NoRangesError: if the server sends something else than that range of that file.
+            MissingObjectError, ObjectChangedError: as `save`.
+            UnusablePathError, StoreUnavailableError: as `head`.
+        """
+        return self._ask(url, lambda: self._part(url, etag, start, stop))
+
     def local_path(self, _url: str) -> Path | None:
         """Return None: no file of the web lies on this machine."""
         return None
@@ -121,6 +137,17 @@ class Web:
             if _etag(reply, size) != etag:
                 raise ObjectChangedError(f"{_shown(url)} changed since it was looked up")
             write_atomically(target, exactly(self._in_time(reply), size))
+
+    def _part(self, url: str, etag: str, start: int, stop: int) -> bytes:
+        with self._opened("GET", url, {"Range": f"bytes={start}-{stop - 1}"}) as reply:
+            if reply.status_code in GONE:
+                raise MissingObjectError(f"no file {_shown(url)} any more; correct the path")
+            told, size = reply.headers.get("Content-Range", ""), _size(reply)
+            if reply.status_code != 206 or told != f"bytes {start}-{stop - 1}/{size}":
+                raise NoRangesError(f"the server of {_shown(url)} does not give parts of files")
+            if _etag(reply, size or 0) != etag:
+                raise ObjectChangedError(f"{_shown(url)} changed since it was looked up")
+            return b"".join(exactly(self._in_time(reply), stop - start))
 
     def _in_time(self, reply: httpx.Response) -> Iterator[bytes]:
         """Yield the body as it was sent; a server that trickles is left after a while."""

@@ -23,7 +23,12 @@ __all__ = ["build_batch"]
     retries=0,  # the steps inside carry the retries
     persist_result=False,  # its steps' results are what a later run needs
 )
-def build_batch(batch: BatchRef, spec: PreprocessSpec, rule: MaskRule) -> BuiltBatch:
+def build_batch(
+    batch: BatchRef,
+    spec: PreprocessSpec,
+    rule: MaskRule,
+    verify_checksums: bool = True,  # noqa: FBT001, FBT002 - Prefect takes what it is called with
+) -> BuiltBatch:
     """Run the steps of one batch in order and return where its samples lie.
 
     Each step's result is written as the step ends, so that a kill redoes only the step it hit.
@@ -32,6 +37,7 @@ def build_batch(batch: BatchRef, spec: PreprocessSpec, rule: MaskRule) -> BuiltB
         batch: what to build.
         spec: how pixels are prepared.
         rule: how masks are drawn.
+        verify_checksums: compare files with the sums that they state.
     """
     seconds: dict[str, float] = {}
 
@@ -46,7 +52,8 @@ def build_batch(batch: BatchRef, spec: PreprocessSpec, rule: MaskRule) -> BuiltB
         if batch.built:
             stamps = StampsRef(batch.targets, batch.samples, [])
         else:
-            files = timed("download_fits", download_fits, files_present, batch.targets)
+            how = batch.targets, spec, verify_checksums
+            files = timed("download_fits", download_fits, files_present, *how)
             stamps = timed("preprocess", preprocess, stamps_present, batch.targets, files, spec)
             rejects += files.rejects + stamps.rejects
         masks: MaskRef = timed("make_masks", make_masks, masks_present, stamps, batch.labels, rule)

@@ -81,5 +81,6 @@ def training_data_collection_flow(
 
 
 def _build(plan: Plan, params: TrainingDataCollectionParams) -> list[BuiltBatch]:
-    futures = [build_batch.submit(one, params.preprocess, params.mask) for one in plan.batches]
+    how = params.preprocess, params.mask, params.verify_checksums
+    futures = [build_batch.submit(one, *how) for one in plan.batches]
     return [future.result() for future in futures]

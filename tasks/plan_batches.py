@@ -31,6 +31,7 @@ def plan_batches(selection: Selection, params: TrainingDataCollectionParams) -> 
             selection,
             fingerprint(params.preprocess),
             params.batch_samples,
+            verify_checksums=params.verify_checksums,
         )
     get_run_logger().info(
         "%d batches; %d of %d stamps are built already; %d subjects cannot have one",

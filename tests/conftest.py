@@ -335,13 +335,19 @@ def _collect_from(sky: Sky) -> Collect:
                 selected,
                 processor.fingerprint,
                 params.batch_samples,
+                verify_checksums=params.verify_checksums,
             )
         built = []
         for batch in planned.batches:
             stamps, rejects = StampsRef(batch.targets, batch.samples, []), []
             if not batch.built:
                 targets = read_table(store, "targets", batch.targets)
-                files = downloads.fetch_sources(cache, targets)
+                files = downloads.fetch_sources(
+                    cache,
+                    targets,
+                    params.preprocess,
+                    verify_checksums=params.verify_checksums,
+                )
                 stamps = build.build_stamps(store, cache, batch.targets, files, processor)
                 with sky.engine.begin() as connection:
                     downloads.quarantine(connection, files)

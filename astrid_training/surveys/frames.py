@@ -6,6 +6,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from astrid_training.pixels import Pixels
+
 __all__ = ["FlagPlane", "Frame", "FrameMeta", "Kind", "Role", "WeightPlane"]
 
 MISSING_ABOVE = 1e30  # sentinels such as -3.4e38 pass isfinite
@@ -44,7 +46,7 @@ class FrameMeta:
 class FlagPlane:
     """Bits beside an image; some of them say that a pixel has no value."""
 
-    values: NDArray[np.integer]
+    values: Pixels
     """(height, width) as stored, any integer type and byte order; may be a view of a mapped file."""
     bits: int
     """The bits that make a pixel missing."""
@@ -63,7 +65,7 @@ class FlagPlane:
 class WeightPlane:
     """Weights beside an image; a pixel without a positive one has no value."""
 
-    values: NDArray[np.floating]
+    values: Pixels
     """(height, width), any float type and byte order; may be a view of a mapped file."""
 
     def missing(self, rows: slice, columns: slice) -> NDArray[np.bool_]:
@@ -76,10 +78,10 @@ class WeightPlane:
 class Frame:
     """A 2-D image. Pixels may be a view of a mapped file; take them through `window` or `data`."""
 
-    pixels: NDArray[np.floating]
+    pixels: Pixels
     """(height, width), any float type and byte order, units of the file."""
     wcs: Any = None
-    """An astropy celestial WCS, or None."""
+    """A celestial WCS with astropy's methods, or None."""
     meta: FrameMeta = field(default_factory=FrameMeta)
     kind: Kind = "raw"
     """What the file is: a raw or processed frame, or a stamp that a survey cut itself."""

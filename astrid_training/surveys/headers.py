@@ -3,12 +3,9 @@
 import math
 import re
 from datetime import date
-from typing import TYPE_CHECKING
 
+from astrid_training.fits_headers import Keywords
 from astrid_training.surveys.model import TimeKeyword
-
-if TYPE_CHECKING:
-    from astropy.io.fits import Header
 
 __all__ = ["DAY_S", "mid_exposure", "number_of", "positive_of", "text_of"]
 
@@ -20,7 +17,7 @@ ORDINAL_OF_MJD_ZERO = 678576  # date(1858, 11, 17).toordinal()
 DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d(?:\.\d*)?)Z?")
 
 
-def number_of(header: "Header", names: tuple[str, ...]) -> float | None:
+def number_of(header: Keywords, names: tuple[str, ...]) -> float | None:
     """Return the first finite number among the keywords that is no sentinel."""
     for name in names:
         value = header.get(name)
@@ -35,14 +32,14 @@ def number_of(header: "Header", names: tuple[str, ...]) -> float | None:
     return None
 
 
-def positive_of(header: "Header", names: tuple[str, ...]) -> float | None:
+def positive_of(header: Keywords, names: tuple[str, ...]) -> float | None:
     """Return the first usable number among the keywords if it is positive."""
     number = number_of(header, names)
     return number if number is not None and number > 0 else None
 
 
 def text_of(
-    header: "Header", names: tuple[str, ...], no_prefixes: tuple[str, ...] = ()
+    header: Keywords, names: tuple[str, ...], no_prefixes: tuple[str, ...] = ()
 ) -> str | None:
     """Return the first text among the keywords that says something.
 
@@ -63,7 +60,7 @@ def text_of(
 
 
 def mid_exposure(
-    header: "Header", times: tuple[TimeKeyword, ...], exposure_s: float | None
+    header: Keywords, times: tuple[TimeKeyword, ...], exposure_s: float | None
 ) -> tuple[float | None, str | None]:
     """Return the middle of the exposure, MJD, and its scale where the keyword fixes that.
 
@@ -88,7 +85,7 @@ def mid_exposure(
     return None, None
 
 
-def _moment(header: "Header", keyword: str, time: TimeKeyword) -> float | None:
+def _moment(header: Keywords, keyword: str, time: TimeKeyword) -> float | None:
     """Return what a keyword holds as MJD."""
     if time.form == "date":
         return _mjd_of_date(text_of(header, (keyword,)))

@@ -14,25 +14,28 @@ import pytest
 from astropy.io import fits
 from sqlalchemy import Connection, Engine, text
 
-from astrid_training import downloads
+from astrid_training import fits_guard, source_cache
 from astrid_training.downloads import SourceCache, fetch_sources, quarantine
 from astrid_training.errors import FitsRefusedError, MissingObjectError
 from astrid_training.fits_guard import GUARD_VERSION
 from astrid_training.plan import TARGETS, _quarantined
 from astrid_training.records import Downloaded, RefusedFile, SourceFile
+from astrid_training.source_cache import Need
 from astrid_training.sources import Sources
 from astrid_training.stamps import ROLES
 from astrid_training.store import Credentials, ObjectChangedError, ObjectInfo, Store
+from astrid_training.surveys import profile_for
 
 
-def fits_bytes(value: int) -> bytes:
-    hdu = fits.PrimaryHDU(np.full((5, 7), value, np.float32))
+def fits_bytes(value: int, height: int = 5) -> bytes:
+    hdu = fits.PrimaryHDU(np.full((height, 7), value, np.float32))
     buffer = BytesIO()
     hdu.writeto(buffer)
     return buffer.getvalue()
 
 
 ONE, TWO = fits_bytes(1), fits_bytes(2)  # of equal size
+TALL = fits_bytes(1, height=9000)
 
 
 class Bucket:
@@ -42,6 +45,7 @@ class Bucket:
         self.objects: dict[str, bytes] = {}
         self.served: list[str] = []
         self.knows_if_match = True
+        self.knows_ranges = False
         bucket = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -63,8 +67,14 @@ class Bucket:
         wanted = request.headers.get("If-Match") if self.knows_if_match else None
         etag = f'"{sha256(content or b"").hexdigest()}"'
         refused = content is not None and wanted not in {None, etag}
-        request.send_response(404 if content is None else 412 if refused else 200)
         body = b"" if content is None or refused else content
+        span = request.headers.get("Range", "").removeprefix("bytes=") if self.knows_ranges else ""
+        found = 206 if span and body else 200
+        request.send_response(404 if content is None else 412 if refused else found)
+        if found == 206:
+            first, last = (int(number) for number in span.split("-"))
+            request.send_header("Content-Range", f"bytes {first}-{last}/{len(body)}")
+            body = body[first : last + 1]
         request.send_header("Content-Length", str(len(body)))
         request.send_header("ETag", etag)
         request.send_header("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
@@ -145,6 +155,36 @@ def test_other_bytes_are_never_cached_under_an_etag(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("knows_ranges", [True, False])
+def test_what_a_server_gives_in_parts_comes_in_parts(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, knows_ranges: bool
+) -> None:
+    monkeypatch.setattr(source_cache, "SMALL_BYTES", 0)
+    bucket.objects["a.fits"] = TALL
+    bucket.knows_ranges = knows_ranges
+
+    begun = SourceCache(bucket.sources(), tmp_path).begin(looked_up(bucket.sources(), "a.fits"))
+
+    assert bool(begun.extents) == knows_ranges
+    assert SourceCache(bucket.sources(), tmp_path).holds(begun)
+
+
+@pytest.mark.parametrize("knows_if_match", [True, False])
+def test_parts_of_two_versions_are_never_mixed(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, knows_if_match: bool
+) -> None:
+    monkeypatch.setattr(source_cache, "SMALL_BYTES", 0)
+    bucket.objects["a.fits"] = TALL
+    bucket.knows_ranges, bucket.knows_if_match = True, knows_if_match
+    cache = SourceCache(bucket.sources(), tmp_path)
+    begun = cache.begin(looked_up(bucket.sources(), "a.fits"))
+    bucket.objects["a.fits"] = TALL[:-1] + b"x"
+    need = Need(profile_for("generic"), "science", "raw", [(slice(5000, 5010), slice(0, 7))])
+
+    with pytest.raises(ObjectChangedError, match="collect again"):
+        cache.complete(begun, [need])
+
+
 def test_a_cached_file_of_another_size_is_fetched_again(bucket: Bucket, tmp_path: Path) -> None:
     bucket.objects["a.fits"] = ONE
     cache = SourceCache(bucket.sources(), tmp_path)
@@ -159,7 +199,7 @@ def test_a_file_over_the_limit_is_refused_unread(
     bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket.objects["a.fits"] = ONE
-    monkeypatch.setattr(downloads, "MAX_FILE_BYTES", len(ONE) - 1)
+    monkeypatch.setattr("astrid_training.fits.MAX_FILE_BYTES", len(ONE) - 1)
 
     with pytest.raises(FitsRefusedError, match="too_large"):
         SourceCache(bucket.sources(), tmp_path).fetch(looked_up(bucket.sources(), "a.fits"))
@@ -171,7 +211,7 @@ def test_a_file_in_place_is_the_one_that_was_looked_up(store: Store, tmp_path: P
     store.put("a.fits", ONE)
     cache = SourceCache(Sources(store), tmp_path / "cache")
     file = looked_up(Sources(store), "a.fits")
-    assert cache.fetch(file).sha256 == sha256(ONE).hexdigest()
+    assert cache.fetch(file) == file
 
     store.put("a.fits", TWO)
     with pytest.raises(ObjectChangedError, match=r"a\.fits changed"):
@@ -231,10 +271,23 @@ def test_another_guard_looks_again(
     with database.begin() as connection:
         quarantine(connection, refused)
         assert known(connection)
-        monkeypatch.setattr("astrid_training.plan.GUARD_VERSION", GUARD_VERSION + 1)
+        monkeypatch.setattr(fits_guard, "GUARD_VERSION", GUARD_VERSION + 1)
         assert not known(connection)
-        monkeypatch.setattr(downloads, "GUARD_VERSION", GUARD_VERSION + 1)
         quarantine(connection, refused)
         assert known(connection)
         rows = connection.execute(text("SELECT guard_version FROM training_quarantine")).scalars()
         assert sorted(rows) == [GUARD_VERSION, GUARD_VERSION + 1]
+
+
+def test_who_verifies_and_who_does_not_never_share_a_verdict(
+    store: Store, database: Engine
+) -> None:
+    store.put("a.fits", ONE)
+    info = head(Sources(store), "a.fits")
+    refused = Downloaded([], [], [RefusedFile("a.fits", info.etag, "bad_checksum", "other data")])
+
+    with database.begin() as connection:
+        quarantine(connection, refused, verify_checksums=True)
+
+        assert _quarantined(connection, {"a.fits": info}, verify_checksums=True)
+        assert not _quarantined(connection, {"a.fits": info}, verify_checksums=False)

@@ -32,6 +32,8 @@ class Page:
     refused: frozenset[str] = frozenset()
     """Methods it does not know."""
     knows_ranges: bool = True
+    told: str | None = None
+    """The range that it says it sends; None: the one that was asked for."""
     faults: list[str | int] = field(default_factory=list)
 
 
@@ -90,13 +92,15 @@ class Archive:
             request.send_response(fault if isinstance(fault, int) else 405)
             request.end_headers()
             return
-        is_part = page.knows_ranges and "Range" in request.headers
-        body = page.body[:1] if is_part else page.body
+        is_part = page.knows_ranges and "Range" in request.headers and page.status == 200
+        span = request.headers.get("Range", "bytes=0-0").removeprefix("bytes=")
+        first, last = (int(number) for number in span.split("-"))
+        body = page.body[first : last + 1] if is_part else page.body
         request.send_response(206 if is_part else page.status)
         for name, value in page.headers.items():
             request.send_header(name, value)
         if is_part:
-            request.send_header("Content-Range", f"bytes 0-0/{len(page.body)}")
+            request.send_header("Content-Range", f"bytes {page.told or span}/{len(page.body)}")
         elif page.length is not None:
             request.send_header("Content-Length", str(page.length))
         request.end_headers()

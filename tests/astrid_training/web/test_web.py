@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from astrid_training import downloads
 from astrid_training.downloads import SourceCache
 from astrid_training.errors import FitsRefusedError, MissingObjectError
 from astrid_training.patience import Patience
 from astrid_training.records import SourceFile
 from astrid_training.sources import Sources
-from astrid_training.store import ObjectChangedError, Store, StoreUnavailableError
+from astrid_training.store import NoRangesError, ObjectChangedError, Store, StoreUnavailableError
 from astrid_training.web import Web, WebRefusedError
 from deployments.embedded.processes import free_port
 
@@ -72,6 +71,37 @@ def test_where_head_does_not_tell_the_size_a_first_byte_does(
     assert found
     assert found.size == len(archive.body)
     assert [method for method, _ in archive.seen] == ["HEAD", "GET"]
+
+
+@pytest.mark.parametrize(
+    "headers", [{"ETag": '"one"'}, {"ETag": 'W/"one"'}, {"Last-Modified": CHANGED}]
+)
+def test_a_range_holds_the_bytes_of_the_file_that_was_looked_up(
+    archive: Any, web: Web, headers: dict[str, str]
+) -> None:
+    archive.serve("/a.fits", headers=headers)
+    found = web.head(archive.url())
+    assert found
+
+    assert web.get_range(archive.url(), found.etag, 500, 900) == archive.body[500:900]
+    archive.serve("/a.fits", headers={"ETag": '"two"'})
+    with pytest.raises(ObjectChangedError, match="changed since"):
+        web.get_range(archive.url(), found.etag, 500, 900)
+
+
+@pytest.mark.parametrize("page", [{"knows_ranges": False}, {"told": "0-399"}])
+def test_a_server_that_gives_another_part_gives_none(
+    archive: Any, web: Web, page: dict[str, Any]
+) -> None:
+    archive.serve("/a.fits", **page)
+
+    with pytest.raises(NoRangesError, match="does not give parts"):
+        web.get_range(archive.url(), archive.etag, 500, 900)
+
+
+def test_a_part_of_a_file_that_has_gone_is_missing(archive: Any, web: Web) -> None:
+    with pytest.raises(MissingObjectError, match="any more"):
+        web.get_range(archive.url("/b.fits"), archive.etag, 500, 900)
 
 
 def test_a_file_of_unknown_size_is_refused(archive: Any, web: Web) -> None:
@@ -174,7 +204,7 @@ def test_a_file_over_the_limit_is_refused_unread(
     sources = Sources(Store(f"file://{tmp_path}/store"), hosts=[archive.host])
     found = sources.head(archive.url())
     assert found
-    monkeypatch.setattr(downloads, "MAX_FILE_BYTES", len(archive.body) - 1)
+    monkeypatch.setattr("astrid_training.fits.MAX_FILE_BYTES", len(archive.body) - 1)
 
     with pytest.raises(FitsRefusedError, match="too_large"):
         SourceCache(sources, tmp_path).fetch(SourceFile(archive.url(), found.etag, found.size))
