@@ -6,12 +6,14 @@ pixels only, and is computed by the same operations wherever it is asked for. So
 bit for bit that of the whole frame's, at the cost of the cells within its reach.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from astrid_training.surveys.frames import MISSING_ABOVE, Frame
 
-__all__ = ["ALGORITHM", "BackgroundMesh"]
+__all__ = ["ALGORITHM", "BackgroundMesh", "needed_rows"]
 
 ALGORITHM = 1
 """Raise it when a value may change."""
@@ -23,6 +25,19 @@ LEAST_VALID = 0.25  # of a full cell's pixels; with fewer the cell is left to it
 Floats = NDArray[np.float64]
 
 
+def needed_rows(shape: tuple[int, int], cell_px: int, rows: slice) -> slice:
+    """Return the rows of pixels that the level and the noise of a window depend on, its own included.
+
+    Args:
+        shape: (height, width) of the frame.
+        cell_px: side of a cell.
+        rows: of the window, 0-based, not empty, within the frame.
+    """
+    axis = _axis(shape[0], cell_px)
+    cells = axis.reach(rows)
+    return slice(axis.span(cells.start).start, axis.span(cells.stop - 1).stop)
+
+
 class BackgroundMesh:
     """The background of one frame. Cells are computed when first needed, and kept."""
 
@@ -31,8 +46,8 @@ class BackgroundMesh:
         self._cell = cell_px
         self._missing_above = np.float32(missing_above)
         height, width = frame.shape
-        self._y = _Axis(height, cell_px)
-        self._x = _Axis(width, cell_px)
+        self._y = _axis(height, cell_px)
+        self._x = _axis(width, cell_px)
         shape = self._y.cells, self._x.cells
         self._known = np.zeros(shape, np.bool_)
         self._medians = np.full(shape, np.nan)
@@ -119,6 +134,17 @@ class _Axis:
     def nodes(self, window: slice) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
         """Return per pixel the cell before, the cell after, and the weight of the latter."""
         return self._before[window], self._after[window], self._weight[window]
+
+    def reach(self, window: slice) -> slice:
+        """Return the cells whose medians count in a window's level: its nodes and those beside."""
+        first, last = self._before[window.start], self._after[window.stop - 1]
+        return slice(max(int(first) - 1, 0), min(int(last) + 2, self.cells))
+
+
+@lru_cache(maxsize=64)
+def _axis(size: int, cell: int) -> _Axis:
+    """Return the cells along one axis; frames of a survey share theirs."""
+    return _Axis(size, cell)
 
 
 def _clipped(pixels: NDArray[np.float32], missing_above: np.float32) -> tuple[Floats, Floats]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from astrid_training.background import BackgroundMesh, _Axis
+from astrid_training.background import BackgroundMesh, _Axis, needed_rows
 from astrid_training.surveys import Frame
 
 HEIGHT, WIDTH = 475, 610  # no multiples of a cell: partial cells at two edges
@@ -104,3 +104,20 @@ def test_a_partial_cell_stands_at_its_own_centre() -> None:
     assert (before[0], after[0]) == (1, 2)
     assert weight[0] == (119 - 95.5) / (142.5 - 95.5)
     assert axis.nodes(slice(150, 151))[0] == 2
+
+
+@pytest.mark.parametrize("rows", [(0, 1), (0, 72), (31, 32), (180, 252), (403, 475), (474, 475)])
+def test_a_level_depends_on_the_needed_rows_and_on_no_others(rows: tuple[int, int]) -> None:
+    window = slice(*rows), slice(150, 222)
+    image = sky()
+    needed = needed_rows(image.shape, 64, window[0])
+    elsewhere = np.full_like(image, np.nan)
+    elsewhere[needed] = image[needed]
+
+    level, whole = (BackgroundMesh(Frame(one), 64).at(*window) for one in (elsewhere, image))
+
+    assert_array_equal(level, whole)
+    for edge in (needed.start, needed.stop - 1):  # each is needed: without its cell the level moves
+        holed = image.copy()
+        holed[edge // 64 * 64 : edge // 64 * 64 + 64, 100:300] += 1000
+        assert (BackgroundMesh(Frame(holed), 64).at(*window) != whole).any()
