@@ -19,6 +19,7 @@ from queue import SimpleQueue
 from threading import Condition, RLock, Thread
 from typing import Any, ParamSpec, TypeVar
 
+from astrid_training import cpu
 from astrid_training.errors import WorkerLostError
 
 __all__ = ["Workers", "cores", "run", "set_workers", "start_workers"]
@@ -126,7 +127,7 @@ class _Worker:
     def __init__(self) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - our own code, in our own interpreter
             [sys.executable, "-c", COMMAND],
-            env=os.environ | ONE_THREAD,
+            env=os.environ | ONE_THREAD | cpu.environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
