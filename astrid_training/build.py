@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
+from astrid_training.batches import STAMPS, exposures_of
 from astrid_training.database import query
 from astrid_training.digests import digest_bytes
 from astrid_training.downloads import SourceCache
@@ -23,7 +24,6 @@ from astrid_training.measure import MEASUREMENTS
 from astrid_training.neighbours import place_neighbours
 from astrid_training.packs import PackCache, put_array, put_table, read_table
 from astrid_training.params import Channel, MaskRule
-from astrid_training.plan import STAMPS, exposures_of
 from astrid_training.positions import REFINED
 from astrid_training.processor import AstronomicalImageProcessor, ExposureFrames
 from astrid_training.psf import FEW_STARS

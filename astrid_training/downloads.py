@@ -76,7 +76,7 @@ def fetch_sources(cache: SourceCache, targets: pa.Table) -> Downloaded:
 
     Args:
         cache: where files lie.
-        targets: rows of `plan.TARGETS`.
+        targets: rows of `batches.TARGETS`.
     """
     wanted: dict[SourceFile, list[str]] = defaultdict(list)
     for row in targets.to_pylist():

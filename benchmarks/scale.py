@@ -196,7 +196,7 @@ def in_a_process(engine: Engine, home: Path, most: int | None, name: str = "scal
     """Collect in a fresh process, as a flow does, and return what it took."""
     url = engine.url.render_as_string(hide_password=False)
     order = json.dumps({"home": str(home), "workers": most, "name": name})
-    done = subprocess.run(  # noqa: S603 - ourselves
+    done = subprocess.run(
         [sys.executable, "-m", "benchmarks.scale", "--collect"],
         input=f"{url}\n{order}",  # the address holds a password
         capture_output=True,
@@ -212,7 +212,7 @@ def in_a_process(engine: Engine, home: Path, most: int | None, name: str = "scal
 
 def _collect_here() -> None:
     """Collect as standard input says and print the meter: the process that is measured."""
-    import flows.collect  # noqa: F401, PLC0415 - what a flow's process holds before it begins
+    import flows.collect  # noqa: F401 - what a flow's process holds before it begins
 
     url, order = sys.stdin.read().splitlines()
     told = json.loads(order)
