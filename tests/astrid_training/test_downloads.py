@@ -15,10 +15,10 @@ from astropy.io import fits
 from sqlalchemy import Connection, Engine, text
 
 from astrid_training import downloads
+from astrid_training.batches import TARGETS
 from astrid_training.downloads import SourceCache, fetch_sources, quarantine
 from astrid_training.errors import FitsRefusedError, MissingObjectError
 from astrid_training.fits_guard import GUARD_VERSION
-from astrid_training.batches import TARGETS
 from astrid_training.plan import _quarantined
 from astrid_training.records import Downloaded, RefusedFile, SourceFile
 from astrid_training.sources import Sources
