@@ -94,6 +94,8 @@ def _join(told: pa.Table, store: Store, built: Sequence[BuiltBatch]) -> pa.Table
         if name in told.column_names and value.null_count:
             value = pc.coalesce(value, told[name].take(place))
         columns[name] = value
+    del pixels, told
+    pa.default_memory_pool().release_unused()
     return pa.table(columns)
 
 

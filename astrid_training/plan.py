@@ -113,6 +113,8 @@ def plan_batches(
         built.append(pa.Table.from_pylist(old, schema=BUILT_STAMPS))
         missing.append(pa.Table.from_pylist(new, schema=READY))
         rejects += lost + hopeless
+    del kept
+    pa.default_memory_pool().release_unused()
     reused = pa.concat_tables(built)
     batches = [
         *build_batches(store, pa.concat_tables(missing), batch_samples),
