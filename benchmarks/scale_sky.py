@@ -25,7 +25,7 @@ def write_frames(folder: Path, exposures: range) -> int:
     written = 0
     for field in range(FIELDS):
         rng = np.random.default_rng([1, field])
-        image = SKY + _noise(rng) / 4
+        image = SKY + _noise(rng) * np.float32(0.25)
         written += _write(folder / f"raw/reference{field}.fits", image, field, day=-200)
     for number in exposures:
         field, day = number % FIELDS, number // FIELDS

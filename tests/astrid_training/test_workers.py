@@ -101,7 +101,7 @@ def test_a_worker_that_is_killed_fails_its_call_and_the_next_one_has_another(
     before = pool.run(os.getpid)
 
     with pytest.raises(WorkerLostError, match=how) as caught:
-        pool.run(*call)  # type: ignore[arg-type]
+        pool.run(*call)  # type: ignore[call-arg, arg-type]
 
     assert isinstance(caught.value, ConnectionError)  # what the steps of a flow try again
     assert pool.run(os.getpid) != before
