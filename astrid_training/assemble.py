@@ -27,6 +27,10 @@ from astrid_training.store import Store
 __all__ = ["Assembled", "assemble", "class_counts", "funnel_of", "split_counts"]
 
 
+NOT_OF_SAMPLES = ["step", "reason", "detail", "neighbours"]
+"""Columns of a selection that say why a subject left, or served to draw its mask."""
+
+
 @dataclass(frozen=True, slots=True)
 class Assembled:
     """A collection before it is a dataset."""
@@ -58,7 +62,7 @@ def assemble(
         for row in dropped.select(["sample_key", "step", "reason", "detail"]).to_pylist()
     ]
     rejects += plan.rejects + [reject for batch in built for reject in batch.rejects]
-    samples = _join(table.filter(pc.is_null(table["reason"])), store, built)
+    samples = _join(table, store, built)
     keys = table["sample_key"].to_pylist()
     left = samples["sample_key"].to_pylist()
     funnel = funnel_of("fetch_validated_detections", keys, left, rejects)
@@ -68,17 +72,31 @@ def assemble(
     return Assembled(samples, rejects, funnel, detections, notes)
 
 
-def _join(kept: pa.Table, store: Store, built: Sequence[BuiltBatch]) -> pa.Table:
-    kept = kept.drop_columns(["step", "reason", "detail", "neighbours"])  # Arrow joins no lists
+def _join(told: pa.Table, store: Store, built: Sequence[BuiltBatch]) -> pa.Table:
+    """Return a row for each built one of a kept subject of the selection, sorted by sample_key.
+
+    What was measured on the file wins over what the database says of it. Column by column: Arrow's
+    own join holds all of both tables three times.
+    """
     tables = [read_table(store, "built", batch.samples) for batch in built]
-    pixels = pa.concat_tables([BUILT.empty_table(), *tables])
-    both = sorted(set(kept.column_names) & set(pixels.column_names) - {"sample_key"})
-    kept = kept.rename_columns({name: f"told_{name}" for name in both})
-    joined = kept.join(pixels, "sample_key", join_type="inner").sort_by("sample_key")
-    for name in both:  # what was measured on the file wins over what the database says of it
-        value = pc.coalesce(joined[name], joined[f"told_{name}"])
-        joined = joined.set_column(joined.column_names.index(name), name, value)
-    return joined.drop_columns([f"told_{name}" for name in both])
+    pixels = pa.concat_tables([BUILT.empty_table(), *tables]).combine_chunks()
+    del tables
+    kept = pc.if_else(pc.is_null(told["reason"]), told["sample_key"], None)
+    place = pc.index_in(pixels["sample_key"], kept.combine_chunks())
+    order = pc.sort_indices(pixels["sample_key"])
+    order = order.filter(pc.is_valid(place.take(order)))
+    place = place.take(order)
+    told = told.drop_columns(NOT_OF_SAMPLES)
+    alone = [name for name in told.column_names if name not in pixels.column_names]
+    columns = {name: told[name].take(place) for name in alone}
+    for name in pixels.column_names:
+        value = pixels[name].take(order)
+        if name in told.column_names and value.null_count:
+            value = pc.coalesce(value, told[name].take(place))
+        columns[name] = value
+    del pixels, told
+    pa.default_memory_pool().release_unused()
+    return pa.table(columns)
 
 
 def funnel_of(

@@ -4,7 +4,7 @@ Each takes the name of a table in the store and leaves another; rows and rejects
 many as the rows that came in.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -13,17 +13,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
+from astrid_training.batches import STAMPS, exposures_of
 from astrid_training.database import query
 from astrid_training.digests import digest_bytes
 from astrid_training.downloads import SourceCache
 from astrid_training.errors import FitsRefusedError
-from astrid_training.exposures import ExposureContext, Target, build_exposure
+from astrid_training.exposures import ExposureContext, ExposureStamps, Target, build_exposure
 from astrid_training.masks import Targets, make_masks
 from astrid_training.measure import MEASUREMENTS
 from astrid_training.neighbours import place_neighbours
-from astrid_training.packs import PackCache, put_array, put_table, read_table
-from astrid_training.params import Channel, MaskRule
-from astrid_training.plan import STAMPS, exposures_of
+from astrid_training.packs import PackCache, PackWriter, put_table, read_table
+from astrid_training.params import Channel, MaskRule, PreprocessSpec
 from astrid_training.positions import REFINED
 from astrid_training.processor import AstronomicalImageProcessor, ExposureFrames
 from astrid_training.psf import FEW_STARS
@@ -72,10 +72,7 @@ def build_stamps(
     files = {file.path: file for file in downloaded.files}
     lost = {reject.sample_key for reject in downloaded.rejects}
     rows = [row for row in _rows(store, "targets", targets) if row["sample_key"] not in lost]
-    pixels: list[NDArray[np.float32]] = []
-    flags: list[NDArray[np.uint8]] = []
-    lit: list[NDArray[np.float16]] = []
-    measures: list[pa.Table] = []
+    filling = _Filling(len(rows), processor.spec)
     rejects: list[Reject] = []
     for exposure in exposures_of(rows):
         try:
@@ -84,17 +81,49 @@ def build_stamps(
         except FitsRefusedError as error:  # tiles are decoded where a stamp needs them
             rejects += _all_rejected(exposure, error)
             continue
-        pixels.append(stamps.pixels)
-        flags.append(stamps.flags)
-        lit.append(stamps.significance)
-        measures.append(stamps.measures)
+        filling.add(stamps)
         rejects += stamps.rejects
-    arrays: dict[str, Sequence[NDArray[Any]]] = {
-        "images": pixels,
-        "flags": flags,
-        "significance": lit,
-    }
-    return _store_stamps(store, arrays, measures, rejects)
+    return StampsRef(filling.store(store), filling.count, rejects)
+
+
+class _Filling:
+    """The packs of a batch while they are filled, exposure by exposure."""
+
+    def __init__(self, most: int, spec: PreprocessSpec) -> None:
+        side = spec.padded_size
+        self._images = PackWriter(most, (len(spec.channels), side, side), np.float32)
+        self._flags = PackWriter(most, (side, side), np.uint8)
+        self._significance = PackWriter(most, (side, side), np.float16)
+        self._measures = [MEASUREMENTS.empty_table()]
+        self.count = 0
+
+    def add(self, stamps: ExposureStamps) -> None:
+        """Put the samples of one exposure after those that are there."""
+        new = slice(self.count, self.count + len(stamps.pixels))
+        self._images.rows[new] = stamps.pixels
+        self._flags.rows[new] = stamps.flags
+        self._significance.rows[new] = stamps.significance
+        self._measures.append(stamps.measures)
+        self.count = new.stop
+
+    def store(self, store: Store) -> str:
+        """Store the packs and return the digest of the table of `STAMPS` that says where each is."""
+        count = self.count
+        if not count:
+            return put_table(store, "stamps", STAMPS.empty_table())
+        measured = pa.concat_tables(self._measures)
+        where = {
+            "image_pack": self._images.store(store, "images", count),
+            "flag_pack": self._flags.store(store, "flags", count),
+            "significance_pack": self._significance.store(store, "significance", count),
+            "measure_table": put_table(store, "measures", measured),
+        }
+        columns = {
+            "sample_key": measured["sample_key"],
+            **{name: [digest] * count for name, digest in where.items()},
+            "pack_row": np.arange(count, dtype=np.int32),
+        }
+        return put_table(store, "stamps", pa.table(columns, schema=STAMPS))
 
 
 def _rows(store: Store, kind: str, digest: str) -> list[Row]:
@@ -135,40 +164,12 @@ def _context(row: Row) -> ExposureContext:
     )
 
 
-def _store_stamps(
-    store: Store,
-    arrays: Mapping[str, Sequence[NDArray[Any]]],
-    measures: list[pa.Table],
-    rejects: list[Reject],
-) -> StampsRef:
-    measured = pa.concat_tables(measures) if measures else MEASUREMENTS.empty_table()
-    count = measured.num_rows
-    if not count:
-        return StampsRef(put_table(store, "stamps", STAMPS.empty_table()), 0, rejects)
-    where = {
-        **{
-            f"{kind.removesuffix('s')}_pack": put_array(store, kind, np.concatenate(parts))
-            for kind, parts in arrays.items()
-        },
-        "measure_table": put_table(store, "measures", measured),
-    }
-    table = pa.table(
-        {
-            "sample_key": measured["sample_key"],
-            **{name: [digest] * count for name, digest in where.items()},
-            "pack_row": np.arange(count, dtype=np.int32),
-        },
-        schema=STAMPS,
-    )
-    return StampsRef(put_table(store, "stamps", table), count, rejects)
-
-
 def register_stamps(
     connection: Connection, store: Store, targets: str, stamps: StampsRef, fingerprint: str
 ) -> None:
     """Enter what became of a batch into the catalogue, so that no later run builds it again."""
-    rows = _rows(store, "stamps", stamps.stamps)
-    sources = {row["sample_key"]: row["input_digest"] for row in _rows(store, "targets", targets)}
+    asked = read_table(store, "targets", targets).select(["sample_key", "input_digest"])
+    sources = dict(zip(*(column.to_pylist() for column in asked.columns), strict=True))
     if stamps.rejects:
         connection.execute(
             query("catalogue_reject"),
@@ -180,16 +181,18 @@ def register_stamps(
                 "details": [reject.detail for reject in stamps.rejects],
             },
         )
-    if not rows:
+    built = read_table(store, "stamps", stamps.stamps)
+    if not built.num_rows:
         return
+    keys = built["sample_key"].to_pylist()
     connection.execute(
         query("catalogue_add"),
         {
             "fingerprint": fingerprint,
-            **{name: rows[0][name] for name in PACKS},
-            "sample_keys": [row["sample_key"] for row in rows],
-            "input_digests": [sources[row["sample_key"]] for row in rows],
-            "pack_rows": [row["pack_row"] for row in rows],
+            **{name: built[name][0].as_py() for name in PACKS},
+            "sample_keys": keys,
+            "input_digests": [sources[key] for key in keys],
+            "pack_rows": built["pack_row"].to_pylist(),
         },
     )
 
@@ -207,10 +210,11 @@ def build_masks(
         rule: how masks are drawn.
     """
     said = {row["sample_key"]: row for row in _rows(store, "labels", labels)}
-    drawn: list[NDArray[np.uint8]] = []
+    pack: PackWriter | None = None
     rows: list[Row] = []
     rejects: list[Reject] = []
     for group, flags, lit, measured in _pack_groups(store, packs, stamps.stamps):
+        pack = pack or PackWriter(stamps.rows, flags.shape[1:], np.uint8)
         labelled = [said[row["sample_key"]] for row in group]
         near = place_neighbours([label["neighbours"] for label in labelled], measured)
         masks = make_masks(flags, lit, _mask_targets(labelled, measured), near, rule)
@@ -220,12 +224,12 @@ def build_masks(
                 detail = f"more than {rule.max_missing:.0%} of the target has no pixels"
                 rejects.append(Reject(row["sample_key"], "make_masks", "target_masked", detail))
                 continue
-            mask = {"mask_row": len(drawn), "mask_digest": digest_bytes(pixels.tobytes())}
+            mask = {"mask_row": len(rows), "mask_digest": digest_bytes(pixels.tobytes())}
             flagged = _mask_flags(measures, from_science=bool(from_science))
+            pack.rows[len(rows)] = pixels
             rows.append({**row, **mask, "mask_flags": flagged})
-            drawn.append(pixels)
-    pack = put_array(store, "masks", np.stack(drawn)) if drawn else None
-    table = pa.Table.from_pylist([{**row, "mask_pack": pack} for row in rows], schema=MASKED)
+    digest = pack.store(store, "masks", len(rows)) if pack and rows else None
+    table = pa.Table.from_pylist([{**row, "mask_pack": digest} for row in rows], schema=MASKED)
     return MaskRef(put_table(store, "mask_tables", table), len(rows), rejects)
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import Connection
 
+from astrid_training.batches import exposures_of
 from astrid_training.database import query
 from astrid_training.errors import FitsRefusedError, MissingObjectError, UnusablePathError
 from astrid_training.fits_guard import guard_version
 from astrid_training.needs import needed_windows
 from astrid_training.params import CHANNELS, Channel, PreprocessSpec
-from astrid_training.plan import exposures_of
 from astrid_training.processor import ExposureFrames
 from astrid_training.records import Downloaded, RefusedFile, Reject, SourceFile
 from astrid_training.source_cache import Need, SourceCache
@@ -46,7 +46,7 @@ def fetch_sources(
 
     Args:
         cache: where files lie.
-        targets: rows of `plan.TARGETS`.
+        targets: rows of `batches.TARGETS`.
         spec: how pixels are prepared: what it needs of large files is all that is fetched of them.
             None: files come whole.
         verify_checksums: compare files with the sums that they state, for which they come whole.

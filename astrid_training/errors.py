@@ -14,6 +14,7 @@ __all__ = [
     "StoreCorruptError",
     "SurveyProfileError",
     "UnusablePathError",
+    "WorkerLostError",
 ]
 
 
@@ -103,3 +104,7 @@ class DatasetNotFoundError(LookupError):
 
 class DatasetRevokedError(PermissionError):
     """The dataset was withdrawn and is only loaded on explicit demand."""
+
+
+class WorkerLostError(ConnectionError):
+    """A worker process ended before it answered; what it did can be asked of another one."""

@@ -17,6 +17,7 @@ from astrid_training.surveys import profile_for
 
 __all__ = [
     "MOVING",
+    "PLACED",
     "Places",
     "components",
     "find_objects",
@@ -34,6 +35,21 @@ REACH_FWHM = 1.5
 MOVING = "asteroid"
 """The class whose members are not where they were."""
 ARCSEC = 3600 * 180 / np.pi  # in a radian
+PLACED = [
+    "sample_key",
+    "ra_deg",
+    "dec_deg",
+    "fwhm_arcsec",
+    "pixel_scale",
+    "survey",
+    "observation_id",
+    "observation_time",
+    "reference_path",
+    "is_anomaly",
+    "anomaly_type",
+    "designation",
+]
+"""Columns of samples that say where they lie, and in whose pixels."""
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
@@ -90,24 +106,30 @@ def places_of(samples: pa.Table, stamp_size: int, *, by_field: bool = False) -> 
     All of it is known before any pixel is read, so that proposed and published groups agree.
 
     Args:
-        samples: sample_key, ra_deg, dec_deg, fwhm_arcsec, pixel_scale, survey, observation_id,
-            observation_time, reference_path, is_anomaly, anomaly_type, designation.
+        samples: the columns `PLACED`.
         stamp_size: side of the stamp, pixels.
         by_field: whether samples of one night and reference are joined.
     """
     fwhm = samples["fwhm_arcsec"].to_numpy()
-    reference = samples["reference_path"].to_pylist()
+    reference = _shared(samples["reference_path"])
     return Places(
         sample_key=samples["sample_key"].to_pylist(),
         ra_deg=samples["ra_deg"].to_numpy(),
         dec_deg=samples["dec_deg"].to_numpy(),
         radius_arcsec=link_radius(fwhm),
         half_arcsec=stamp_size / 2 * pixel_scales(samples) + REACH_FWHM * fwhm,
-        exposure=samples["observation_id"].to_pylist(),
+        exposure=_shared(samples["observation_id"]),
         reference=reference,
         mover=_movers(samples),
         field=_fields(samples, reference) if by_field else [None] * samples.num_rows,
     )
+
+
+def _shared(texts: pa.ChunkedArray) -> list[Any]:
+    """Return the values of a column of texts, equal ones as one object."""
+    encoded = texts.combine_chunks().dictionary_encode()
+    values = [*encoded.dictionary.to_pylist(), None]
+    return [values[place] for place in pc.fill_null(encoded.indices, -1).to_pylist()]
 
 
 def pixel_scales(samples: pa.Table) -> Floats:

@@ -12,7 +12,15 @@ from astrid_training.taxonomy import taxonomy
 
 __all__ = ["dataset_digests", "query_digest", "version_id"]
 
-NOT_ASKED = {"as_of", "name", "description", "batch_samples", "trigger_training", "training_steps"}
+NOT_ASKED = {
+    "as_of",
+    "name",
+    "description",
+    "batch_samples",
+    "workers",
+    "trigger_training",
+    "training_steps",
+}
 """Parameters that do not say which samples are wanted; as_of is given apart, resolved."""
 
 

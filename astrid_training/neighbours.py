@@ -31,6 +31,7 @@ NEIGHBOURS = pa.list_(
 
 SAME_FWHM = 0.5  # nearer is another model run's view of the same thing
 REACH_FWHM = 3.0
+ROWS_AT_ONCE = 4096  # as Python objects
 SKY = "sky"
 
 _NEEDED = [
@@ -78,18 +79,26 @@ def add_neighbours(
         params: of the collection.
         as_of: later detections are not known.
     """
-    rows = selection.select(_NEEDED).to_pylist()
-    kept = [row for row in rows if row["reason"] is None]
+    pieces = selection.select(_NEEDED).to_batches(max_chunksize=ROWS_AT_ONCE)
     codes = {
-        row["detection_id"]: label_code(row) if _decided(row, params) else IGNORE for row in rows
+        row["detection_id"]: label_code(row) if _decided(row, params) else IGNORE
+        for piece in pieces
+        for row in piece.to_pylist()
     }
-    near = _detections_near(connection, kept, params.preprocess.padded_size, as_of)
-    found = {
-        row["sample_key"]: _neighbours(row, near[number], codes) for number, row in enumerate(kept)
-    }
-    values = pa.array([found.get(row["sample_key"]) for row in rows], NEIGHBOURS)
+    values = [pa.array([], NEIGHBOURS)]
+    for piece in pieces:
+        rows = piece.to_pylist()
+        kept = [row for row in rows if row["reason"] is None]
+        near = _detections_near(connection, kept, params.preprocess.padded_size, as_of)
+        found = {
+            row["sample_key"]: _neighbours(row, near[number], codes)
+            for number, row in enumerate(kept)
+        }
+        values.append(pa.array([found.get(row["sample_key"]) for row in rows], NEIGHBOURS))
     return selection.set_column(
-        selection.column_names.index("neighbours"), pa.field("neighbours", NEIGHBOURS), values
+        selection.column_names.index("neighbours"),
+        pa.field("neighbours", NEIGHBOURS),
+        pa.chunked_array(values),
     )
 
 

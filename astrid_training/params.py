@@ -155,6 +155,13 @@ class TrainingDataCollectionParams(Frozen):
     batch_samples: int = Field(
         1024, ge=16, le=2048, description="Most samples one unit of work holds."
     )
+    workers: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        description="Most processes that cut, mask and score batches side by side; they change no "
+        "pixel. None given: one for each core.",
+    )
     allow_one_class: bool = Field(
         default=False,
         description="Accept a dataset with fewer than 10 real or fewer than 10 rejected detections.",

@@ -1,33 +1,35 @@
 """From a selection to units of work: what is built already is not asked for again."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import groupby
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from sqlalchemy import Connection
 
+from astrid_training.batches import BUILT_STAMPS, READY, build_batches, reuse_batches
 from astrid_training.database import query
-from astrid_training.digests import digest_many, digest_value
+from astrid_training.digests import canonical_json, digest_bytes, digest_many
 from astrid_training.errors import UnusablePathError
 from astrid_training.fits_guard import guard_version
-from astrid_training.neighbours import NEIGHBOURS, label_code
-from astrid_training.packs import pack_key, put_table, read_table
-from astrid_training.records import BatchRef, Plan, Reject, Selection
+from astrid_training.neighbours import label_code
+from astrid_training.packs import pack_key, read_table
+from astrid_training.records import Plan, Reject, Selection
 from astrid_training.sources import Sources
 from astrid_training.stamps import ROLES
 from astrid_training.store import ObjectInfo, Store
-from astrid_training.surveys import profile_for
+from astrid_training.surveys import Kind, profile_for
 from astrid_training.urls import mask_url
 
-__all__ = ["LABELS", "STAMPS", "TARGETS", "exposures_of", "plan_batches"]
+__all__ = ["plan_batches"]
 
-BATCH_BYTES = 1_000_000_000  # what one unit of work may fetch
 MOVING = "asteroid"
 LOOKUPS_AT_ONCE = 8  # the object store's client saturates here
+ROWS_AT_ONCE = 4096  # as Python objects
 
-READING_VERSION = 4
+READING_VERSION = 5
 """Raised by hand when files are read, positions found or stamps measured in another way; what
 changes pixels under one spec is in `processor.ALGORITHMS`."""
 
@@ -42,60 +44,39 @@ _PLACE = (
     "pixel_y",
     "candidates_fwhm_px",
 )
-_SOURCES = [
-    field
-    for role in ROLES
-    for field in (
-        (f"{role}_path", pa.string()),
-        (f"{role}_kind", pa.string()),
-        (f"{role}_etag", pa.string()),
-        (f"{role}_size", pa.int64()),
-    )
-]
-TARGETS = pa.schema(
-    [
-        ("sample_key", pa.string()),
-        ("observation_id", pa.string()),
-        ("survey", pa.string()),
-        ("band", pa.string()),
-        ("seeing_arcsec", pa.float64()),
-        ("pixel_scale", pa.float64()),
-        ("ra_deg", pa.float64()),
-        ("dec_deg", pa.float64()),
-        ("pixel_x", pa.int32()),
-        ("pixel_y", pa.int32()),
-        ("candidates_fwhm_px", pa.float64()),
-        *_SOURCES,
-        ("input_digest", pa.string()),
-    ]
-)
-"""What a batch cuts, sorted by observation, files and sample; nothing in it depends on labels."""
-
-LABELS = pa.schema(
-    [
-        ("sample_key", pa.string()),
-        ("code", pa.uint8()),  # of its own target in the mask: 1 real, 2 rejected, 0 none
-        ("moving", pa.bool_()),  # whether it leaves a trail
-        ("neighbours", NEIGHBOURS),
-    ]
-)
-"""What masks need of the labels of a batch."""
-
-STAMPS = pa.schema(
-    [
-        ("sample_key", pa.string()),
-        ("image_pack", pa.string()),
-        ("flag_pack", pa.string()),
-        ("significance_pack", pa.string()),
-        ("measure_table", pa.string()),
-        ("pack_row", pa.int32()),
-    ]
-)
-"""Where built stamps lie."""
-
+_IMAGES = tuple(f"{role}_{what}" for role in ROLES for what in ("path", "kind"))
+_LABELS = ("is_anomaly", "anomaly_type", "label_source", "neighbours")
 Row = dict[str, Any]
 Refusal = tuple[str, str]  # reason and detail
 Found = ObjectInfo | Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """What is known of the source files."""
+
+    found: dict[str, Found]
+    """By path."""
+    quarantined: dict[str, Refusal]
+    verify_checksums: bool
+    readings: dict[tuple[str, ...], bytes] = field(default_factory=dict)
+    """How files of a survey and some kinds are read, as JSON."""
+
+    def refusal(self, path: str) -> Refusal | None:
+        """Return why the file at `path` cannot be had, if so."""
+        info = self.found[path]
+        return info if isinstance(info, tuple) else self.quarantined.get(path)
+
+    def reading(self, survey: str, *kinds: Kind) -> bytes:
+        """Return version and profiles by which files of these kinds are read, as JSON."""
+        found = self.readings.get((survey, *kinds))
+        if found is None:
+            profiles = [
+                profile_for(survey, kind).model_dump(mode="json", exclude={"reference_values"})
+                for kind in kinds
+            ]
+            found = self.readings[survey, *kinds] = canonical_json([READING_VERSION, profiles])
+        return found
 
 
 def plan_batches(
@@ -122,24 +103,32 @@ def plan_batches(
         verify_checksums: whether files are compared with the sums that they state.
     """
     table = read_table(store, "selections", selection.digest)
-    kept = [row for row in table.to_pylist() if row["reason"] is None]
+    needed = ["sample_key", "observation_id", *_PLACE, *_IMAGES, *_LABELS]
+    kept = table.select(needed).filter(pc.is_null(table["reason"]))
+    del table
     found = _look_up(sources, kept)
     quarantined = _quarantined(connection, found, verify_checksums=verify_checksums)
-    rows, rejects = _with_sources(kept, found, quarantined, verify_checksums=verify_checksums)
-    built, missing, known = _divide(connection, store, rows, fingerprint)
+    files = _Files(found, quarantined, verify_checksums)
+    rejects: list[Reject] = []
+    missing, built = [READY.empty_table()], [BUILT_STAMPS.empty_table()]
+    there: dict[str, bool] = {}
+    for some in kept.to_batches(max_chunksize=ROWS_AT_ONCE):
+        rows, lost = _with_sources(some.to_pylist(), files)
+        old, new, hopeless = _divide(_known(connection, rows, fingerprint), rows, store, there)
+        built.append(pa.Table.from_pylist(old, schema=BUILT_STAMPS))
+        missing.append(pa.Table.from_pylist(new, schema=READY))
+        rejects += lost + hopeless
+    del kept
+    pa.default_memory_pool().release_unused()
+    reused = pa.concat_tables(built)
     batches = [
-        *_build_batches(store, missing, batch_samples),
-        *_reuse_batches(store, built, batch_samples),
+        *build_batches(store, pa.concat_tables(missing), batch_samples),
+        *reuse_batches(store, reused, batch_samples),
     ]
-    files = sorted(
-        f"{path}|{info.size}|{info.etag}"
-        for path, info in found.items()
-        if isinstance(info, ObjectInfo)
-    )
-    return Plan(batches, rejects + known, len(built), digest_many(files))
+    return Plan(batches, rejects, reused.num_rows, _source_digest(found))
 
 
-def _look_up(sources: Sources, rows: Iterable[Row]) -> dict[str, Found]:
+def _look_up(sources: Sources, rows: pa.Table) -> dict[str, Found]:
     """Return what is at each path that the rows name, or why nothing can be had there."""
 
     def look(path: str) -> Found:
@@ -148,9 +137,18 @@ def _look_up(sources: Sources, rows: Iterable[Row]) -> dict[str, Found]:
         except UnusablePathError as error:
             return error.reason, str(error)
 
-    paths = sorted({row[f"{role}_path"] for row in rows for role in ROLES} - {None})
+    named = [path for role in ROLES for path in pc.unique(rows[f"{role}_path"]).to_pylist()]
+    paths = sorted(set(named) - {None})
     with ThreadPoolExecutor(LOOKUPS_AT_ONCE) as pool:
         return dict(zip(paths, pool.map(look, paths), strict=True))
+
+
+def _source_digest(found: dict[str, Found]) -> str:
+    return digest_many(
+        f"{path}|{info.size}|{info.etag}"
+        for path, info in sorted(found.items())
+        if isinstance(info, ObjectInfo)
+    )
 
 
 def _quarantined(
@@ -168,52 +166,42 @@ def _quarantined(
     return {row.uri: (row.reason, row.detail) for row in rows}
 
 
-def _with_sources(
-    rows: Iterable[Row],
-    found: dict[str, Found],
-    quarantined: dict[str, Refusal],
-    *,
-    verify_checksums: bool,
-) -> tuple[list[Row], list[Reject]]:
+def _with_sources(rows: Iterable[Row], files: _Files) -> tuple[list[Row], list[Reject]]:
     """Return the rows with size and ETag of their files, and those that cannot be had."""
     ready, rejects = [], []
     for row in rows:
-        files: Row = {}
         problem = None
         for role in ROLES:
             path = row[f"{role}_path"]
-            info = found[path] if path else None
-            files[f"{role}_etag"] = info.etag if isinstance(info, ObjectInfo) else None
-            files[f"{role}_size"] = info.size if isinstance(info, ObjectInfo) else None
-            refusal = info if isinstance(info, tuple) else quarantined.get(path)
+            info = files.found[path] if path else None
+            row[f"{role}_etag"] = info.etag if isinstance(info, ObjectInfo) else None
+            row[f"{role}_size"] = info.size if isinstance(info, ObjectInfo) else None
+            refusal = files.refusal(path) if path else None
             problem = problem or (
                 refusal and (refusal[0], f"{role}: {mask_url(path)}: {refusal[1]}")
             )
         if problem:
             rejects.append(Reject(row["sample_key"], "download_fits", *problem))
             continue
-        digest = _input_digest({**row, **files}, verify_checksums=verify_checksums)
-        ready.append({**row, **files, "input_digest": digest})
+        row["input_digest"] = _input_digest(row, files)
+        row["code"] = label_code(row)
+        row["moving"] = row["is_anomaly"] and row["anomaly_type"] == MOVING
+        ready.append(row)
     return ready, rejects
 
 
-def _input_digest(row: Row, *, verify_checksums: bool) -> str:
+def _input_digest(row: Row, readings: _Files) -> str:
     """Return the digest of all that a stamp and its measurements are made from, beside the spec."""
     files = [[row[f"{role}_{what}"] for what in ("path", "kind", "size", "etag")] for role in ROLES]
     kinds = sorted({row[f"{role}_kind"] for role in ROLES} - {None})
-    profiles = [
-        profile_for(row["survey"], kind).model_dump(mode="json", exclude={"reference_values"})
-        for kind in kinds
-    ]
-    unverified = [] if verify_checksums else ["unverified"]
-    place = [row[name] for name in _PLACE]
-    return digest_value([READING_VERSION, profiles, files, place, *unverified])
+    reading = readings.reading(row["survey"], *kinds)
+    unverified = [] if readings.verify_checksums else ["unverified"]
+    place = canonical_json([files, [row[name] for name in _PLACE], *unverified])
+    return digest_bytes(reading[:-1] + b"," + place[1:])
 
 
-def _divide(
-    connection: Connection, store: Store, rows: list[Row], fingerprint: str
-) -> tuple[list[Row], list[Row], list[Reject]]:
-    """Return the rows whose stamps are built and still there, those to be built, and the hopeless."""
+def _known(connection: Connection, rows: Sequence[Row], fingerprint: str) -> dict[str, Row]:
+    """Return what the catalogue has of these rows, by sample."""
     found = connection.execute(
         query("catalogue_find"),
         {
@@ -222,16 +210,29 @@ def _divide(
             "fingerprint": fingerprint,
         },
     ).mappings()
-    known = {row["sample_key"]: dict(row) for row in found}
-    objects = {key for stamp in known.values() for key in _objects(stamp)}
-    there = {key for key in objects if store.head(key) is not None}
+    return {row["sample_key"]: dict(row) for row in found}
+
+
+def _divide(
+    known: dict[str, Row], rows: Iterable[Row], store: Store, there: dict[str, bool]
+) -> tuple[list[Row], list[Row], list[Reject]]:
+    """Return the rows whose stamps are built and still there, those to be built, and the hopeless.
+
+    Args:
+        known: what the catalogue has of the rows.
+        rows: ready ones.
+        store: where packs lie.
+        there: object key -> whether it is there, of those looked up before; gets the others.
+    """
+    for key in {key for stamp in known.values() for key in _objects(stamp)} - there.keys():
+        there[key] = store.head(key) is not None
     built, missing, hopeless = [], [], []
     for row in rows:
         key = row["sample_key"]
         stamp = known.get(key)
         if stamp is not None and stamp["reason"] is not None:
             hopeless.append(Reject(key, "preprocess", stamp["reason"], stamp["detail"]))
-        elif stamp is not None and _objects(stamp) <= there:
+        elif stamp is not None and all(there[name] for name in _objects(stamp)):
             built.append({**stamp, **row})
         else:
             missing.append(row)
@@ -247,82 +248,3 @@ def _objects(stamp: Row) -> set[str]:
         pack_key("significance", stamp["significance_pack"]),
         f"measures/{stamp['measure_table']}.parquet",
     }
-
-
-def _build_batches(store: Store, rows: Sequence[Row], batch_samples: int) -> list[BatchRef]:
-    """Return batches of whole exposures, bounded by samples and by bytes."""
-    ordered = sorted(rows, key=lambda row: (*_images(row), row["sample_key"]))
-    batches: list[BatchRef] = []
-    pending: list[list[Row]] = []
-    for exposure in exposures_of(ordered):
-        grown = [*pending, exposure]
-        if pending and (_samples(grown) > batch_samples or _bytes(grown) > BATCH_BYTES):
-            batches.append(_build_batch(store, pending))
-            grown = [exposure]
-        pending = grown
-    return [*batches, _build_batch(store, pending)] if pending else batches
-
-
-def exposures_of(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """Yield the rows that are cut from the same images of one observation, which lie together."""
-    for _, group in groupby(rows, _images):
-        yield list(group)
-
-
-def _images(row: Row) -> tuple[str, ...]:
-    return (row["observation_id"], *(row[f"{role}_path"] or "" for role in ROLES))
-
-
-def _samples(exposures: Sequence[Sequence[Row]]) -> int:
-    return sum(len(rows) for rows in exposures)
-
-
-def _bytes(exposures: Sequence[Sequence[Row]]) -> int:
-    files = {
-        rows[0][f"{role}_path"]: rows[0][f"{role}_size"] or 0
-        for rows in exposures
-        for role in ROLES
-    }
-    return sum(files.values())
-
-
-def _build_batch(store: Store, exposures: Sequence[Sequence[Row]]) -> BatchRef:
-    rows = [row for exposure in exposures for row in exposure]
-    return BatchRef(
-        targets=put_table(store, "targets", pa.Table.from_pylist(rows, schema=TARGETS)),
-        labels=_put_labels(store, rows),
-        samples=len(rows),
-        exposures=len({row["observation_id"] for row in rows}),
-        source_bytes=_bytes(exposures),
-        built=False,
-    )
-
-
-def _reuse_batches(store: Store, rows: Sequence[Row], batch_samples: int) -> list[BatchRef]:
-    """Return batches over stamps that are built, in the order in which they lie in their packs."""
-    ordered = sorted(rows, key=lambda row: (row["image_pack"], row["pack_row"]))
-    chunks = [ordered[i : i + batch_samples] for i in range(0, len(ordered), batch_samples)]
-    return [
-        BatchRef(
-            targets=put_table(store, "stamps", pa.Table.from_pylist(chunk, schema=STAMPS)),
-            labels=_put_labels(store, chunk),
-            samples=len(chunk),
-            exposures=len({row["observation_id"] for row in chunk}),
-            source_bytes=0,
-            built=True,
-        )
-        for chunk in chunks
-    ]
-
-
-def _put_labels(store: Store, rows: Sequence[Row]) -> str:
-    labels = [
-        {
-            "sample_key": row["sample_key"],
-            "code": label_code(row),
-            "moving": row["is_anomaly"] and row["anomaly_type"] == MOVING,
-            "neighbours": row["neighbours"],
-        }
-        for row in rows
-    ]
-    return put_table(store, "labels", pa.Table.from_pylist(labels, schema=LABELS))

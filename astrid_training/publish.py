@@ -97,10 +97,12 @@ def publish(
         _verify(packs, draft.samples)
     with engine.begin() as connection:
         connection.execute(query("publish_lock"))
-        # others may have published meanwhile
-        draft = _draft(connection, packs, assembled, run, draft.leaks)
-        dataset_id = draft.same or uuid4()
-        if draft.same is None:
+        if ledger_head(connection, run.params.split) != draft.ledger_head:
+            # others have published meanwhile; what was read before is still all there
+            draft = _draft(connection, packs, assembled, run, draft.leaks)
+        same = _active_same(connection, run, draft.digests)
+        dataset_id = same or uuid4()
+        if same is None:
             _insert_dataset(connection, store, assembled, draft, run, dataset_id)
             insert_samples(connection, draft.samples, dataset_id, store.url)
             _insert_rejects(connection, assembled, draft.rejects, dataset_id)
@@ -111,7 +113,7 @@ def publish(
         dataset_id=str(dataset_id),
         version_id=version_id(draft.digests),
         name=run.params.name,
-        reused=draft.same is not None,
+        reused=same is not None,
         total_samples=draft.kept,
         splits=split_counts(draft.samples),
         classes=class_counts(draft.samples),
@@ -138,6 +140,8 @@ class _Draft:
     report: DataQualityReport
     leaks: Leaks
     digests: dict[str, str]
+    ledger_head: int
+    """Of the ledger that the samples were divided by, which only ever grows."""
     same: UUID | None
     """The active dataset that holds exactly this."""
 
@@ -162,17 +166,16 @@ def _draft(
     kept, report = assess(kept, of_detections, params, assembled.notes)
     if not report.passed:
         raise CollectionGateError(report, funnel, assembled.notes)
-    samples = pa.concat_tables([kept, quarantined], promote_options="default")
-    samples = samples.sort_by("sample_key")
+    samples = kept
+    if quarantined.num_rows:
+        samples = pa.concat_tables([kept, quarantined], promote_options="default")
+        samples = samples.sort_by("sample_key")
     asked = query_digest(params, run.as_of, len(migrations()), head)
     digests = {
         "query": digest_value([asked, str(run.derived_from)]) if run.derived_from else asked,
         "source": run.source_digest,
         **dataset_digests(samples),
     }
-    same = connection.execute(query("dataset_same"), _identity(run, digests)).scalar()
-    if same is None:
-        _check_not_revoked(connection, run, digests)
     return _Draft(
         samples=samples,
         kept=kept.num_rows,
@@ -184,12 +187,27 @@ def _draft(
         report=report,
         leaks=leaks,
         digests=digests,
-        same=same,
+        ledger_head=head,
+        same=_active_same(connection, run, digests),
     )
+
+
+def _active_same(connection: Connection, run: Collected, digests: Mapping[str, str]) -> UUID | None:
+    """Return the active dataset of this name that holds exactly this, if there is one.
+
+    Raises:
+        DatasetRevokedError: if there is none, and somebody revoked one that did.
+    """
+    same: UUID | None = connection.execute(query("dataset_same"), _identity(run, digests)).scalar()
+    if same is None:
+        _check_not_revoked(connection, run, digests)
+    return same
 
 
 def _parts(samples: pa.Table, leaks: Leaks) -> tuple[pa.Table, pa.Table]:
     """Return the samples that are kept, and those in quarantine; the others are set aside."""
+    if not leaks.set_aside:
+        return samples, samples.slice(0, 0)
     away = pa.array([reject.sample_key for reject in leaks.set_aside], pa.string())
     kept = samples.filter(pc.invert(pc.is_in(samples["sample_key"], value_set=away)))
     return kept, samples.filter(pc.equal(samples["split"], QUARANTINE))

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from astrid_training.completion import complete_selection
 from astrid_training.criteria import label_problems, limit_problems
 from astrid_training.digests import sample_key
+from astrid_training.groups import PLACED
 from astrid_training.images import IMAGES, choose_images, image_problems
 from astrid_training.labels import Labels, label_subjects
 from astrid_training.ledger import propose_splits
@@ -102,10 +103,13 @@ def select_subjects(
         **image_problems(images, params.source_policy, science_masks=params.allow_science_masks),
     }
     reasons, details = first_problems(problems, len(subjects))
-    table = _table(subjects, labels, images, {"reason": reasons, "detail": details})
-    table = _capped(connection, table.sort_by("sample_key"), params)
     notes = review_notes(subjects.votes, labels, fused)
     notes |= {"mutated_after_as_of": int(subjects.mutated.sum())}
+    table = _table(subjects, labels, images, {"reason": reasons, "detail": details})
+    del first, subjects, labels, fused, sources, images, problems  # from here on the table is all
+    table = table.sort_by("sample_key")
+    pa.default_memory_pool().release_unused()  # else the pool keeps what the votes took
+    table = _capped(connection, table, params)
     if params.min_model_score is not None:
         notes["min_model_score"] = params.min_model_score
     table = table.replace_schema_metadata({NOTES: json.dumps(notes)})
@@ -158,7 +162,7 @@ def _capped(
 ) -> pa.Table:
     """Give each kept row its group and proposed split, then drop what is beyond max_samples."""
     kept = pc.is_null(table["reason"]).to_numpy()
-    places = table.filter(pa.array(kept))
+    places = table.select(PLACED).filter(pa.array(kept))
     side = params.preprocess.stamp_size
     assigned = propose_splits(connection, places, params.split, side).assignments
     groups = [one.group_key for one in assigned]

@@ -9,6 +9,9 @@ from scipy.spatial import KDTree
 __all__ = ["chord", "close_pairs", "friends_of_friends", "sky_key", "unit_vectors"]
 
 
+PAIRS_AT_ONCE = 100_000
+
+
 def unit_vectors(ra_deg: ArrayLike, dec_deg: ArrayLike) -> NDArray[np.float64]:
     """Return (n, 3) unit vectors of positions in degrees."""
     ra, dec = np.radians(np.asarray(ra_deg, float)), np.radians(np.asarray(dec_deg, float))
@@ -35,8 +38,13 @@ def close_pairs(
     if len(vectors) < 2:
         return np.empty((0, 2), np.int64), np.empty(0)
     reach = chord(radius_arcsec)
-    pairs = KDTree(vectors).query_pairs(float(reach.max()), output_type="ndarray").astype(np.int64)
-    distance = np.linalg.norm(vectors[pairs[:, 0]] - vectors[pairs[:, 1]], axis=1)
+    found = KDTree(vectors).query_pairs(float(reach.max()), output_type="ndarray")
+    pairs = found.astype(np.int64, copy=False)
+    distance = np.empty(len(pairs))
+    for start in range(0, len(pairs), PAIRS_AT_ONCE):  # of one place in many exposures all pairs
+        first, second = pairs[start : start + PAIRS_AT_ONCE].T
+        apart = np.linalg.norm(vectors[first] - vectors[second], axis=1)
+        distance[start : start + PAIRS_AT_ONCE] = apart
     linked = distance <= np.maximum(reach[pairs[:, 0]], reach[pairs[:, 1]])
     return pairs[linked], distance[linked]
 

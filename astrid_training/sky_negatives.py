@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import KDTree
 from sqlalchemy import Connection
@@ -155,12 +156,12 @@ def add_sky(
         params: of the collection.
         as_of: what came later is not known.
     """
-    rows = selection.select(_NEEDED).to_pylist()
-    kept = [{**row, "number": n} for n, row in enumerate(rows) if row["reason"] is None]
-    wanted = int(params.negatives.sky_per_real * sum(row["is_anomaly"] for row in kept))
+    reals = pc.and_(pc.is_null(selection["reason"]), selection["is_anomaly"])
+    wanted = int(params.negatives.sky_per_real * (pc.sum(reals).as_py() or 0))
     counts: dict[str, int] = {"wanted": wanted, "drawn": 0}
-    taken = selection.slice(0, 0)
     if wanted:
+        rows = selection.select(_NEEDED).to_pylist()
+        kept = [{**row, "number": n} for n, row in enumerate(rows) if row["reason"] is None]
         exposures = _exposures(connection, kept, as_of, counts)
         ranked = _ranked(connection, exposures, params, as_of, wanted)
         placed = {place.like["observation_id"] for place in ranked}
@@ -169,9 +170,9 @@ def add_sky(
         )
         taken = _taken(connection, _rows(selection, ranked), kept, params, wanted)
         counts["drawn"] = taken.num_rows
+        selection = pa.concat_tables([selection, taken]).sort_by("sample_key")
     notes = {**(selection.schema.metadata or {}), NOTES: json.dumps(counts).encode()}
-    joined = pa.concat_tables([selection, taken]).sort_by("sample_key")
-    return joined.replace_schema_metadata(notes)
+    return selection.replace_schema_metadata(notes)
 
 
 def read_sky_notes(selection: pa.Table) -> dict[str, int]:

@@ -15,6 +15,7 @@ from astrid_training.packs import PackCache
 from astrid_training.settings import training_home
 from astrid_training.sources import Sources
 from astrid_training.store import Store
+from astrid_training.workplace import Workplace, forget_places
 from blocks.database import AstridDatabase
 from blocks.storage import AstridStore
 from blocks.tracking import TrackingServer
@@ -30,6 +31,7 @@ __all__ = [
     "sources",
     "store",
     "tracking",
+    "workplace",
 ]
 
 NAME = "astrid"
@@ -55,6 +57,17 @@ def database() -> Engine:
         return block.engine()
 
 
+def workplace() -> Workplace:
+    """Return store and sources of the `astrid-store/astrid` block, for this process and workers.
+
+    Raises:
+        BlockNotFoundError: if the block is not saved.
+    """
+    with _lock:
+        block: AstridStore = _load(AstridStore)
+        return block.workplace(cache())
+
+
 def store() -> Store:
     """Return the store of the `astrid-store/astrid` block.
 
@@ -62,7 +75,7 @@ def store() -> Store:
         BlockNotFoundError: if the block is not saved.
     """
     with _lock:
-        return _store()
+        return workplace().store()
 
 
 def sources() -> Sources:
@@ -72,7 +85,7 @@ def sources() -> Sources:
         BlockNotFoundError: if the block is not saved.
     """
     with _lock:
-        return _sources()
+        return workplace().sources()
 
 
 def tracking() -> str:
@@ -93,19 +106,19 @@ def cache() -> Path:
 
 def packs() -> PackCache:
     """Return the store's packs as files of this machine."""
-    return PackCache(store(), cache())
+    return workplace().packs()
 
 
 def source_cache() -> SourceCache:
     """Return the survey's files as files of this machine."""
-    return SourceCache(sources(), cache() / "sources")
+    return workplace().source_cache()
 
 
 def clear() -> None:
     """Forget what was loaded: the next call reads the blocks again."""
     with _lock:
-        for remembered in (_load, _store, _sources):
-            remembered.cache_clear()
+        _load.cache_clear()
+        forget_places()
 
 
 @functools.cache
@@ -120,15 +133,3 @@ def _load(kind: type[B]) -> B:
             f"no block {kind.get_block_type_slug()}/{NAME} on the Prefect server; "
             "run `astrid-training bootstrap`, which saves it from your settings"
         ) from error
-
-
-@functools.cache
-def _store() -> Store:
-    block: AstridStore = _load(AstridStore)
-    return block.open()
-
-
-@functools.cache
-def _sources() -> Sources:
-    block: AstridStore = _load(AstridStore)
-    return block.sources()

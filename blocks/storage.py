@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 from prefect.blocks.core import Block
@@ -7,6 +8,7 @@ from pydantic import Field, HttpUrl
 
 from astrid_training.sources import Sources
 from astrid_training.store import Credentials, Store
+from astrid_training.workplace import Workplace
 
 __all__ = ["AstridStore", "aws_credentials"]
 
@@ -54,6 +56,15 @@ class AstridStore(Block):
     def sources(self) -> Sources:
         """Return where the paths in AstrID's database lead."""
         return Sources(self.open(), self._keys, self.source_bucket, self.source_hosts)
+
+    def workplace(self, cache: Path) -> Workplace:
+        """Return the store and the sources as settings that another process can open.
+
+        Args:
+            cache: the folder on this machine for what can be fetched again.
+        """
+        hosts = tuple(self.source_hosts)
+        return Workplace(self.url, cache, self._keys, self.source_bucket, hosts)
 
     @property
     def _keys(self) -> Credentials:

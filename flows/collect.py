@@ -9,6 +9,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from astrid_training import workers
 from astrid_training.errors import CollectionRefusedError
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.publish import Collected
@@ -27,6 +28,7 @@ from tasks.trigger_training import trigger_training
 
 __all__ = ["training_data_collection_flow"]
 
+BATCHES_AT_ONCE = workers.cores() + 1  # while all cores compute, the files of one more come
 Trigger = Literal["manual", "schedule", "batch", "cli", "notebook"]
 
 
@@ -34,7 +36,8 @@ Trigger = Literal["manual", "schedule", "batch", "cli", "notebook"]
     name="training-data-collection",
     flow_run_name="collect {name}",
     validate_parameters=False,  # the decorator below checks them, all at once and in plain words
-    task_runner=ThreadPoolTaskRunner(max_workers=2),  # type: ignore[arg-type]  # batches wait on the store
+    # threads only wait, on the store and on worker processes; those bound what is done at once
+    task_runner=ThreadPoolTaskRunner(max_workers=BATCHES_AT_ONCE),  # type: ignore[arg-type]
 )
 @flat_parameters(TrainingDataCollectionParams)
 def training_data_collection_flow(
@@ -81,6 +84,8 @@ def training_data_collection_flow(
 
 
 def _build(plan: Plan, params: TrainingDataCollectionParams) -> list[BuiltBatch]:
+    workers.set_workers(params.workers)
+    workers.start_workers(len(plan.batches))
     how = params.preprocess, params.mask, params.verify_checksums
     futures = [build_batch.submit(one, *how) for one in plan.batches]
     return [future.result() for future in futures]

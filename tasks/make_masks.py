@@ -3,7 +3,7 @@
 from prefect import task
 from prefect.logging import get_run_logger
 
-from astrid_training.build import build_masks
+from astrid_training import steps, workers
 from astrid_training.faults import fault_point
 from astrid_training.packs import pack_key, read_table
 from astrid_training.params import MaskRule
@@ -29,7 +29,8 @@ __all__ = ["make_masks", "masks_present"]
 def make_masks(stamps: StampsRef, labels: str, rule: MaskRule) -> MaskRef:
     """Draw the masks of a batch and store them as one pack.
 
-    A task run of its own, because a changed label redraws masks and never cuts a stamp again.
+    A task run of its own, because a changed label redraws masks and never cuts a stamp again. A
+    worker process draws them.
 
     Args:
         stamps: the batch's stamps.
@@ -37,7 +38,7 @@ def make_masks(stamps: StampsRef, labels: str, rule: MaskRule) -> MaskRef:
         rule: how masks are drawn.
     """
     fault_point("make_masks", "before")
-    masks = build_masks(places.store(), places.packs(), stamps, labels, rule)
+    masks = workers.run(steps.draw_masks, places.workplace(), stamps, labels, rule)
     get_run_logger().info("%d masks, %d rejected", masks.rows, len(masks.rejects))
     fault_point("make_masks", "after")
     return masks

@@ -17,7 +17,7 @@ __all__ = ["plan_batches"]
     **step_options(
         "plan_batches",
         version=1,
-        modules=("astrid_training.plan",),
+        modules=("astrid_training.plan", "astrid_training.batches"),
         within_run=True,  # the catalogue of built stamps grows with every run
     )
 )

@@ -3,11 +3,12 @@
 from prefect import task
 from prefect.logging import get_run_logger
 
-from astrid_training.build import build_stamps, register_stamps
+from astrid_training import steps, workers
+from astrid_training.build import register_stamps
 from astrid_training.faults import fault_point
 from astrid_training.packs import pack_key, read_table
 from astrid_training.params import PreprocessSpec
-from astrid_training.processor import AstronomicalImageProcessor
+from astrid_training.processor import fingerprint
 from astrid_training.records import Downloaded, StampsRef
 from blocks import places
 from tasks.caching import step_options
@@ -60,7 +61,7 @@ __all__ = ["preprocess", "stamps_present"]
 def preprocess(targets: str, downloaded: Downloaded, spec: PreprocessSpec) -> StampsRef:
     """Cut and scale the stamps of a batch, store them as packs and enter them in the catalogue.
 
-    One task run serves a batch: its stamps become one pack.
+    One task run serves a batch: its stamps become one pack. A worker process makes them.
 
     Args:
         targets: `targets/<digest>.parquet`.
@@ -68,11 +69,10 @@ def preprocess(targets: str, downloaded: Downloaded, spec: PreprocessSpec) -> St
         spec: how pixels are prepared.
     """
     fault_point("preprocess", "before")
-    processor = AstronomicalImageProcessor(spec)
-    store = places.store()
-    stamps = build_stamps(store, places.source_cache(), targets, downloaded, processor)
+    place = places.workplace()
+    stamps = workers.run(steps.cut_stamps, place, targets, downloaded, spec)
     with places.database().begin() as connection:
-        register_stamps(connection, store, targets, stamps, processor.fingerprint)
+        register_stamps(connection, place.store(), targets, stamps, fingerprint(spec))
     get_run_logger().info("%d stamps, %d rejected", stamps.rows, len(stamps.rejects))
     fault_point("preprocess", "after")
     return stamps

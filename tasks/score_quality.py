@@ -3,7 +3,7 @@
 from prefect import task
 from prefect.logging import get_run_logger
 
-from astrid_training.build import build_samples
+from astrid_training import steps, workers
 from astrid_training.faults import fault_point
 from astrid_training.records import MaskRef, QualityRef
 from blocks import places
@@ -26,7 +26,7 @@ def score_quality(masks: MaskRef) -> QualityRef:
         masks: the batch's masks.
     """
     fault_point("score_quality", "before")
-    quality = build_samples(places.store(), masks)
+    quality = workers.run(steps.score_samples, places.workplace(), masks)
     get_run_logger().info("%d samples, %d rejected", quality.rows, len(quality.rejects))
     fault_point("score_quality", "after")
     return quality

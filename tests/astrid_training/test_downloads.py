@@ -15,10 +15,11 @@ from astropy.io import fits
 from sqlalchemy import Connection, Engine, text
 
 from astrid_training import fits_guard, source_cache
+from astrid_training.batches import TARGETS
 from astrid_training.downloads import SourceCache, fetch_sources, quarantine
 from astrid_training.errors import FitsRefusedError, MissingObjectError
 from astrid_training.fits_guard import GUARD_VERSION
-from astrid_training.plan import TARGETS, _quarantined
+from astrid_training.plan import _quarantined
 from astrid_training.records import Downloaded, RefusedFile, SourceFile
 from astrid_training.source_cache import Need
 from astrid_training.sources import Sources

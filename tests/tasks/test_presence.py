@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from astrid_training.batches import STAMPS
 from astrid_training.downloads import SourceCache
 from astrid_training.packs import pack_key, put_array, put_table
-from astrid_training.plan import STAMPS
 from astrid_training.records import Downloaded, Reject, SourceFile, StampsRef
 from astrid_training.sources import Sources
 from astrid_training.store import Store
