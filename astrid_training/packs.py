@@ -10,14 +10,22 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from astrid_training.digests import digest_bytes
 from astrid_training.errors import MissingObjectError, StoreCorruptError
 from astrid_training.files import write_atomically
 from astrid_training.store import Store
 
-__all__ = ["FORMAT_VERSION", "PackCache", "pack_key", "put_array", "put_table", "read_table"]
+__all__ = [
+    "FORMAT_VERSION",
+    "PackCache",
+    "PackWriter",
+    "pack_key",
+    "put_array",
+    "put_table",
+    "read_table",
+]
 
 FORMAT_VERSION = 1
 """Of packs, tables and manifests together; readers refuse a newer one."""
@@ -28,11 +36,50 @@ def pack_key(kind: str, digest: str) -> str:
     return f"{kind}/{digest}.npy"
 
 
+class PackWriter:
+    """A pack that is filled in place: header and rows are one buffer, stored without a copy."""
+
+    def __init__(self, rows: int, shape: tuple[int, ...], dtype: DTypeLike) -> None:
+        """Make room for at most `rows` rows of `shape`; their values are undefined until written."""
+        self._header = len(_header((rows, *shape), np.dtype(dtype)))
+        one = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        self._buffer = np.empty(self._header + rows * one, np.uint8)
+        self.rows: NDArray[Any] = self._buffer[self._header :].view(dtype).reshape(rows, *shape)
+        """(rows, *shape) of dtype: write here, from row 0 on."""
+
+    def store(self, store: Store, kind: str, rows: int | None = None) -> str:
+        """Store the first `rows` rows (None: all) and return their digest, that of `put_array`.
+
+        Args:
+            store: gets the pack.
+            kind: `images`, `flags`, `significance` or `masks`.
+            rows: those that were written, at most as many as there is room for.
+        """
+        filled = self.rows[:rows]
+        header = _header(filled.shape, filled.dtype)
+        start = self._header - len(header)  # fewer rows never need a longer header
+        self._buffer[start : self._header] = np.frombuffer(header, np.uint8)
+        data = self._buffer[start : self._header + filled.nbytes]
+        return store.put_named_by_content(kind, ".npy", data.data)
+
+
 def put_array(store: Store, kind: str, array: NDArray[Any]) -> str:
     """Store `array` under its digest and return it; storing the same array again changes nothing."""
-    buffer = io.BytesIO()
-    np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
-    return store.put_named_by_content(kind, ".npy", buffer.getvalue())
+    pack = PackWriter(len(array), array.shape[1:], array.dtype)
+    pack.rows[:] = array
+    return pack.store(store, kind)
+
+
+def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
+    """Return the header of a `.npy` file of C order, as `np.save` writes it."""
+    described = {
+        "descr": np.lib.format.dtype_to_descr(dtype),
+        "fortran_order": False,
+        "shape": shape,
+    }
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(stream, described)
+    return stream.getvalue()
 
 
 def put_table(store: Store, kind: str, table: pa.Table) -> str:

@@ -84,7 +84,7 @@ class Store:
     def __repr__(self) -> str:
         return f"Store({self.url!r})"
 
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: bytes | memoryview) -> None:
         """Write `data` at `key`, whole or not at all, replacing what was there."""
 
         def write() -> None:
@@ -99,7 +99,7 @@ class Store:
 
         self._ask("write", key, write)
 
-    def put_named_by_content(self, folder: str, suffix: str, data: bytes) -> str:
+    def put_named_by_content(self, folder: str, suffix: str, data: bytes | memoryview) -> str:
         """Write `data` as `<folder>/<digest><suffix>` unless it is there; return the digest.
 
         An object of that name but another size is damaged, and is written anew. Writing twice does
@@ -191,7 +191,7 @@ class Store:
         except MissingObjectError:
             return
 
-    def _create(self, key: str, data: bytes) -> bool:
+    def _create(self, key: str, data: bytes | memoryview) -> bool:
         """Write `data` unless something is there, and tell whether it was written."""
 
         def write() -> bool:
