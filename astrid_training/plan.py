@@ -14,6 +14,7 @@ from astrid_training.errors import UnusablePathError
 from astrid_training.fits_guard import GUARD_VERSION
 from astrid_training.neighbours import NEIGHBOURS, label_code
 from astrid_training.packs import pack_key, put_table, read_table
+from astrid_training.presence import problems
 from astrid_training.records import BatchRef, Plan, Reject, Selection
 from astrid_training.sources import Sources
 from astrid_training.stamps import ROLES
@@ -201,7 +202,7 @@ def _input_digest(row: Row) -> str:
 def _divide(
     connection: Connection, store: Store, rows: list[Row], fingerprint: str
 ) -> tuple[list[Row], list[Row], list[Reject]]:
-    """Return the rows whose stamps are built and still there, those to be built, and the hopeless."""
+    """Return the rows whose stamps are built and still whole, those to be built, and the hopeless."""
     found = connection.execute(
         query("catalogue_find"),
         {
@@ -212,7 +213,7 @@ def _divide(
     ).mappings()
     known = {row["sample_key"]: dict(row) for row in found}
     objects = {key for stamp in known.values() for key in _objects(stamp)}
-    there = {key for key in objects if store.head(key) is not None}
+    there = objects - problems(connection.engine, store, objects).keys()
     built, missing, hopeless = [], [], []
     for row in rows:
         key = row["sample_key"]

@@ -15,18 +15,24 @@ from astrid_training.assemble import Assembled, class_counts, funnel_of, split_c
 from astrid_training.claims import settle_batches
 from astrid_training.database import query
 from astrid_training.digests import digest_value
-from astrid_training.errors import DatasetRevokedError, GateFailedError
+from astrid_training.errors import (
+    DatasetRevokedError,
+    GateFailedError,
+    MissingObjectError,
+    StoreCorruptError,
+)
 from astrid_training.identity import dataset_digests, query_digest, version_id
 from astrid_training.leaks import check_leaks, divide
 from astrid_training.ledger import extend_ledger, ledger_head
 from astrid_training.migrate import migrations
 from astrid_training.packs import FORMAT_VERSION, PackCache, put_table
 from astrid_training.params import TrainingDataCollectionParams
+from astrid_training.presence import check_objects, objects_of
 from astrid_training.processor import fingerprint
 from astrid_training.quality import DataQualityReport
 from astrid_training.records import FunnelRow, Leaks, PublishedDataset, Reject
 from astrid_training.sample_rows import insert_samples
-from astrid_training.samples import SCHEMA
+from astrid_training.samples import SCHEMA, read_samples
 from astrid_training.scores import assess
 from astrid_training.splits import QUARANTINE, Assignment
 from astrid_training.store import Store
@@ -72,7 +78,8 @@ def publish(
 ) -> PublishedDataset:
     """Verify, divide, judge and store a dataset, or return the active one if it is the same.
 
-    Every pack is hashed first. Then, in one transaction under a lock that all publishers take:
+    Every object is looked up first, and hashed unless that was done of late. A dataset that is the same
+    and has lost some of its own is superseded. Then, in one transaction under a lock that all publishers take:
     groups are looked up in the ledger again, and if they have changed, the leak gate looks again;
     gates are judged, and dataset, samples, rejects, ledger and settled batches are written together.
 
@@ -92,13 +99,13 @@ def publish(
         MissingObjectError: if a pack has gone.
     """
     with engine.connect() as connection:
-        draft = _draft(connection, packs, assembled, run, leaks)
-    if draft.same is None:  # an active dataset was verified when it was published
-        _verify(packs, draft.samples)
+        draft = _draft(connection, store, packs, assembled, run, leaks)
+    if draft.same is None:
+        check_objects(engine, store, objects_of(draft.samples))
     with engine.begin() as connection:
         connection.execute(query("publish_lock"))
         # others may have published meanwhile
-        draft = _draft(connection, packs, assembled, run, draft.leaks)
+        draft = _draft(connection, store, packs, assembled, run, draft.leaks)
         dataset_id = draft.same or uuid4()
         if draft.same is None:
             _insert_dataset(connection, store, assembled, draft, run, dataset_id)
@@ -139,11 +146,12 @@ class _Draft:
     leaks: Leaks
     digests: dict[str, str]
     same: UUID | None
-    """The active dataset that holds exactly this."""
+    """The active dataset that holds exactly this, in packs that are whole."""
 
 
 def _draft(
     connection: Connection,
+    store: Store,
     packs: PackCache,
     assembled: Assembled,
     run: Collected,
@@ -170,7 +178,7 @@ def _draft(
         "source": run.source_digest,
         **dataset_digests(samples),
     }
-    same = connection.execute(query("dataset_same"), _identity(run, digests)).scalar()
+    same = _same(connection, store, _identity(run, digests))
     if same is None:
         _check_not_revoked(connection, run, digests)
     return _Draft(
@@ -215,12 +223,18 @@ def _check_not_revoked(connection: Connection, run: Collected, digests: Mapping[
         )
 
 
-def _verify(packs: PackCache, samples: pa.Table) -> None:
-    for kind in ("images", "flags", "significance", "masks"):
-        column = f"{kind.removesuffix('s')}_pack"
-        if column in samples.column_names:
-            for digest in sorted(set(samples[column].to_pylist())):
-                packs.verify(kind, digest)
+def _same(connection: Connection, store: Store, identity: Mapping[str, str]) -> UUID | None:
+    """Return the active dataset of this name, content and split if it has all its objects."""
+    row = connection.execute(query("dataset_same"), identity).one_or_none()
+    if row is None:
+        return None
+    try:
+        own = read_samples(store, row.samples_key)
+        check_objects(connection.engine, store, objects_of(own))
+    except (MissingObjectError, StoreCorruptError):
+        return None
+    found: UUID = row.id
+    return found
 
 
 def _identity(run: Collected, digests: Mapping[str, str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from prefect import task
 from prefect.logging import get_run_logger
 
+from astrid_training import presence
 from astrid_training.build import build_samples
 from astrid_training.faults import fault_point
 from astrid_training.records import MaskRef, QualityRef
@@ -33,5 +34,5 @@ def score_quality(masks: MaskRef) -> QualityRef:
 
 
 def quality_present(quality: QualityRef) -> bool:
-    """Tell whether the table is still in the store."""
-    return places.store().head(f"built/{quality.samples}.parquet") is not None
+    """Tell whether the table is still in the store, and whole."""
+    return presence.quality_present(places.database(), places.store(), quality)
