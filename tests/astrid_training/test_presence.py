@@ -40,7 +40,7 @@ def flip(path: Path) -> None:
     path.write_bytes(data)
 
 
-DAMAGE = {
+DAMAGE: dict[str, Damage] = {
     "truncated": lambda path: path.write_bytes(path.read_bytes()[:-7]),
     "flipped": flip,
     "swapped": swap,
