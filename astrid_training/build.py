@@ -19,6 +19,7 @@ from astrid_training.digests import digest_bytes
 from astrid_training.downloads import SourceCache
 from astrid_training.errors import FitsRefusedError
 from astrid_training.exposures import ExposureContext, ExposureStamps, Target, build_exposure
+from astrid_training.faults import fault_point
 from astrid_training.masks import Targets, make_masks
 from astrid_training.measure import MEASUREMENTS
 from astrid_training.neighbours import place_neighbours
@@ -168,6 +169,7 @@ def register_stamps(
     connection: Connection, store: Store, targets: str, stamps: StampsRef, fingerprint: str
 ) -> None:
     """Enter what became of a batch into the catalogue, so that no later run builds it again."""
+    fault_point("register_stamps", "before")
     asked = read_table(store, "targets", targets).select(["sample_key", "input_digest"])
     sources = dict(zip(*(column.to_pylist() for column in asked.columns), strict=True))
     if stamps.rejects:

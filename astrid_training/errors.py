@@ -7,6 +7,7 @@ __all__ = [
     "DatasetNotFoundError",
     "DatasetRevokedError",
     "FitsRefusedError",
+    "ForeignStoreError",
     "FunnelError",
     "GateFailedError",
     "MissingObjectError",
@@ -28,6 +29,10 @@ class DatabaseRightsError(PermissionError):
 
 class MissingObjectError(FileNotFoundError):
     """An object that a record names is not in the store."""
+
+
+class ForeignStoreError(ValueError):
+    """Store and database do not belong together."""
 
 
 class StoreCorruptError(ValueError):

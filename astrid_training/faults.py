@@ -14,7 +14,9 @@ def fault_point(step: str, moment: str) -> None:
     """Fail here if ASTRID_FAULT names this step and moment; else do nothing.
 
     Args:
-        step: name of the task, such as `make_masks`.
+        step: name of the task, such as `make_masks`, or of a moment in one: `store_pack`, a pack goes
+            to the store; `register_stamps`, stamps are entered in the catalogue; `write_file`, a
+            file of this machine is whole and has no name yet.
         moment: `before` the step's work or `after` it, while its result is not yet recorded.
 
     Raises:

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
+from astrid_training.faults import fault_point
+
 __all__ = ["write_atomically"]
 
 
@@ -23,6 +25,7 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
         try:
             partial.writelines([data] if isinstance(data, bytes) else data)
             partial.flush()
+            fault_point("write_file", "before")
             written.replace(path)
         finally:
             written.unlink(missing_ok=True)  # no longer there once it has become `path`

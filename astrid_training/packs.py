@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from astrid_training.digests import digest_bytes
 from astrid_training.errors import MissingObjectError, StoreCorruptError
+from astrid_training.faults import fault_point
 from astrid_training.files import write_atomically
 from astrid_training.store import Store
 
@@ -60,7 +61,10 @@ class PackWriter:
         start = self._header - len(header)  # fewer rows never need a longer header
         self._buffer[start : self._header] = np.frombuffer(header, np.uint8)
         data = self._buffer[start : self._header + filled.nbytes]
-        return store.put_named_by_content(kind, ".npy", data.data)
+        fault_point("store_pack", "before")
+        digest = store.put_named_by_content(kind, ".npy", data.data)
+        fault_point("store_pack", "after")
+        return digest
 
 
 def put_array(store: Store, kind: str, array: NDArray[Any]) -> str:

@@ -16,6 +16,7 @@ from astrid_training.errors import UnusablePathError
 from astrid_training.fits_guard import guard_version
 from astrid_training.neighbours import label_code
 from astrid_training.packs import pack_key, read_table
+from astrid_training.presence import problems
 from astrid_training.records import Plan, Reject, Selection
 from astrid_training.sources import Sources
 from astrid_training.stamps import ROLES
@@ -114,7 +115,11 @@ def plan_batches(
     there: dict[str, bool] = {}
     for some in kept.to_batches(max_chunksize=ROWS_AT_ONCE):
         rows, lost = _with_sources(some.to_pylist(), files)
-        old, new, hopeless = _divide(_known(connection, rows, fingerprint), rows, store, there)
+        known = _known(connection, rows, fingerprint)
+        asked = {key for stamp in known.values() for key in _objects(stamp)} - there.keys()
+        wrong = problems(connection.engine, store, asked)
+        there |= {key: key not in wrong for key in asked}
+        old, new, hopeless = _divide(known, rows, there)
         built.append(pa.Table.from_pylist(old, schema=BUILT_STAMPS))
         missing.append(pa.Table.from_pylist(new, schema=READY))
         rejects += lost + hopeless
@@ -214,18 +219,15 @@ def _known(connection: Connection, rows: Sequence[Row], fingerprint: str) -> dic
 
 
 def _divide(
-    known: dict[str, Row], rows: Iterable[Row], store: Store, there: dict[str, bool]
+    known: dict[str, Row], rows: Iterable[Row], there: dict[str, bool]
 ) -> tuple[list[Row], list[Row], list[Reject]]:
-    """Return the rows whose stamps are built and still there, those to be built, and the hopeless.
+    """Return the rows whose stamps are built and still whole, those to be built, and the hopeless.
 
     Args:
         known: what the catalogue has of the rows.
         rows: ready ones.
-        store: where packs lie.
-        there: object key -> whether it is there, of those looked up before; gets the others.
+        there: object key -> whether it is there and whole.
     """
-    for key in {key for stamp in known.values() for key in _objects(stamp)} - there.keys():
-        there[key] = store.head(key) is not None
     built, missing, hopeless = [], [], []
     for row in rows:
         key = row["sample_key"]

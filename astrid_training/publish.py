@@ -15,18 +15,24 @@ from astrid_training.assemble import Assembled, class_counts, funnel_of, split_c
 from astrid_training.claims import settle_batches
 from astrid_training.database import query
 from astrid_training.digests import digest_value
-from astrid_training.errors import DatasetRevokedError, GateFailedError
+from astrid_training.errors import (
+    DatasetRevokedError,
+    GateFailedError,
+    MissingObjectError,
+    StoreCorruptError,
+)
 from astrid_training.identity import dataset_digests, query_digest, version_id
 from astrid_training.leaks import check_leaks, divide
 from astrid_training.ledger import extend_ledger, ledger_head
 from astrid_training.migrate import migrations
 from astrid_training.packs import FORMAT_VERSION, PackCache, put_table
 from astrid_training.params import TrainingDataCollectionParams
+from astrid_training.presence import check_objects, objects_of
 from astrid_training.processor import fingerprint
 from astrid_training.quality import DataQualityReport
 from astrid_training.records import FunnelRow, Leaks, PublishedDataset, Reject
 from astrid_training.sample_rows import insert_samples
-from astrid_training.samples import SCHEMA
+from astrid_training.samples import SCHEMA, read_samples
 from astrid_training.scores import assess
 from astrid_training.splits import QUARANTINE, Assignment
 from astrid_training.store import Store
@@ -72,8 +78,9 @@ def publish(
 ) -> PublishedDataset:
     """Verify, divide, judge and store a dataset, or return the active one if it is the same.
 
-    Every pack is hashed first. Then, in one transaction under a lock that all publishers take:
-    groups are looked up in the ledger again, and if they have changed, the leak gate looks again;
+    Every object is looked up first, and hashed unless that was done of late. A dataset that is the
+    same and has lost some of its own is superseded. Then, in one transaction under a lock that all
+    publishers take: groups are looked up in the ledger again, and if they have changed, the leak gate looks again;
     gates are judged, and dataset, samples, rejects, ledger and settled batches are written together.
 
     Args:
@@ -92,15 +99,15 @@ def publish(
         MissingObjectError: if a pack has gone.
     """
     with engine.connect() as connection:
-        draft = _draft(connection, packs, assembled, run, leaks)
-    if draft.same is None:  # an active dataset was verified when it was published
-        _verify(packs, draft.samples)
+        draft = _draft(connection, store, packs, assembled, run, leaks)
+    if draft.same is None:
+        check_objects(engine, store, objects_of(draft.samples))
     with engine.begin() as connection:
         connection.execute(query("publish_lock"))
         if ledger_head(connection, run.params.split) != draft.ledger_head:
             # others have published meanwhile; what was read before is still all there
-            draft = _draft(connection, packs, assembled, run, draft.leaks)
-        same = _active_same(connection, run, draft.digests)
+            draft = _draft(connection, store, packs, assembled, run, draft.leaks)
+        same = _active_same(connection, store, run, draft.digests)
         dataset_id = same or uuid4()
         if same is None:
             _insert_dataset(connection, store, assembled, draft, run, dataset_id)
@@ -143,11 +150,12 @@ class _Draft:
     ledger_head: int
     """Of the ledger that the samples were divided by, which only ever grows."""
     same: UUID | None
-    """The active dataset that holds exactly this."""
+    """The active dataset that holds exactly this, in packs that are whole."""
 
 
 def _draft(
     connection: Connection,
+    store: Store,
     packs: PackCache,
     assembled: Assembled,
     run: Collected,
@@ -188,20 +196,32 @@ def _draft(
         leaks=leaks,
         digests=digests,
         ledger_head=head,
-        same=_active_same(connection, run, digests),
+        same=_active_same(connection, store, run, digests),
     )
 
 
-def _active_same(connection: Connection, run: Collected, digests: Mapping[str, str]) -> UUID | None:
-    """Return the active dataset of this name that holds exactly this, if there is one.
+def _active_same(
+    connection: Connection, store: Store, run: Collected, digests: Mapping[str, str]
+) -> UUID | None:
+    """Return the active dataset of this name that holds exactly this, in packs that are whole.
 
     Raises:
         DatasetRevokedError: if there is none, and somebody revoked one that did.
     """
-    same: UUID | None = connection.execute(query("dataset_same"), _identity(run, digests)).scalar()
-    if same is None:
+    row = connection.execute(query("dataset_same"), _identity(run, digests)).one_or_none()
+    if row is None or not _is_whole(connection.engine, store, row.samples_key):
         _check_not_revoked(connection, run, digests)
+        return None
+    same: UUID = row.id
     return same
+
+
+def _is_whole(engine: Engine, store: Store, samples_key: str) -> bool:
+    try:
+        check_objects(engine, store, objects_of(read_samples(store, samples_key)))
+    except (MissingObjectError, StoreCorruptError):
+        return False
+    return True
 
 
 def _parts(samples: pa.Table, leaks: Leaks) -> tuple[pa.Table, pa.Table]:
@@ -231,14 +251,6 @@ def _check_not_revoked(connection: Connection, run: Collected, digests: Mapping[
             f"exactly this content was dataset {run.params.name} {twin.version_id}, which was revoked; "
             "correct what was wrong with it, or collect it under another name"
         )
-
-
-def _verify(packs: PackCache, samples: pa.Table) -> None:
-    for kind in ("images", "flags", "significance", "masks"):
-        column = f"{kind.removesuffix('s')}_pack"
-        if column in samples.column_names:
-            for digest in sorted(set(samples[column].to_pylist())):
-                packs.verify(kind, digest)
 
 
 def _identity(run: Collected, digests: Mapping[str, str]) -> dict[str, str]:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+from obstore.exceptions import BaseError, PreconditionError
 from obstore.store import LocalStore
 
 from astrid_training.buckets import (
@@ -26,7 +27,7 @@ from astrid_training.patience import PATIENT, Patience, persist
 from astrid_training.settings import Settings
 
 if TYPE_CHECKING:
-    from obstore import GetResult
+    from obstore import GetResult, ObjectMeta
 
 __all__ = [
     "Credentials",
@@ -65,6 +66,8 @@ class ObjectInfo:
     """Bytes."""
     etag: str
     """Changes when the object does; comparable within one store only."""
+    modified: datetime | None = None
+    """When it was last written, UTC; None for what is no object of a store."""
 
 
 class Store:
@@ -106,19 +109,13 @@ class Store:
         self._ask("write", key, write)
 
     def put_named_by_content(self, folder: str, suffix: str, data: bytes | memoryview) -> str:
-        """Write `data` as `<folder>/<digest><suffix>` unless it is there; return the digest.
+        """Write `data` as `<folder>/<digest><suffix>` and return the digest.
 
-        An object of that name but another size is damaged, and is written anew. Writing twice does
-        no harm, so neither does a server that takes no notice of `If-None-Match`.
+        What is there is written again: so a damaged object is mended, and a lasting one counts as
+        new for those who clear up what nobody has wanted for long.
         """
         digest = digest_bytes(data)
-        key = f"{folder}/{digest}{suffix}"
-        is_small = self._root is not None or len(data) <= PART_BYTES
-        if is_small and self._create(key, data):
-            return digest
-        found = self.head(key)
-        if found is None or found.size != len(data):
-            self.put(key, data)
+        self.put(f"{folder}/{digest}{suffix}", data)
         return digest
 
     def get(self, key: str, etag: str | None = None) -> bytes:
@@ -193,7 +190,7 @@ class Store:
             meta = self._ask("look up", key, lambda: obstore.head(self._objects, key))
         except MissingObjectError:
             return None
-        return ObjectInfo(key, meta["size"], meta["e_tag"] or "")
+        return _info(meta)
 
     def local_path(self, key: str) -> Path | None:
         """Return where the object lies on this machine, or None for a bucket."""
@@ -201,12 +198,16 @@ class Store:
 
     def keys(self, prefix: str) -> list[str]:
         """Return all keys under `prefix`, sorted."""
+        return [info.key for info in self.objects(prefix)]
 
-        def list_all() -> list[str]:
+    def objects(self, prefix: str) -> list[ObjectInfo]:
+        """Return all objects under `prefix`, sorted by key."""
+
+        def list_all() -> list[ObjectInfo]:
             pages = obstore.list(self._objects, prefix)
-            return [meta["path"] for page in pages for meta in page]
+            return [_info(meta) for page in pages for meta in page]
 
-        return sorted(self._ask("list", prefix, list_all))
+        return sorted(self._ask("list", prefix, list_all), key=lambda info: info.key)
 
     def delete(self, key: str) -> None:
         """Remove the object; removing one that is not there changes nothing."""
@@ -214,18 +215,6 @@ class Store:
             self._ask("delete", key, lambda: obstore.delete(self._objects, key))
         except MissingObjectError:
             return
-
-    def _create(self, key: str, data: bytes | memoryview) -> bool:
-        """Write `data` unless something is there, and tell whether it was written."""
-
-        def write() -> bool:
-            try:
-                obstore.put(self._objects, key, data, mode="create")
-            except AlreadyExistsError:  # perhaps by our own first try, whose answer was lost
-                return False
-            return True
-
-        return self._ask("write", key, write)
 
     def _found(self, key: str, etag: str | None) -> "GetResult":
         found = obstore.get(self._objects, key, options={"if_match": etag} if etag else None)
@@ -286,6 +275,10 @@ class Store:
             cause = str(error).splitlines()[0]
             why = f"{cause}; check that the folder can be written, or correct ASTRID_STORE_URL"
         return StoreUnavailableError(f"cannot {verb} {key or 'keys'} in {self.url}: {why}")
+
+
+def _info(meta: "ObjectMeta") -> ObjectInfo:
+    return ObjectInfo(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
 
 
 def exactly(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:

@@ -3,9 +3,8 @@
 from prefect import task
 from prefect.logging import get_run_logger
 
-from astrid_training import steps, workers
+from astrid_training import presence, steps, workers
 from astrid_training.faults import fault_point
-from astrid_training.packs import pack_key, read_table
 from astrid_training.params import MaskRule
 from astrid_training.records import MaskRef, StampsRef
 from blocks import places
@@ -45,9 +44,5 @@ def make_masks(stamps: StampsRef, labels: str, rule: MaskRule) -> MaskRef:
 
 
 def masks_present(masks: MaskRef) -> bool:
-    """Tell whether the masks are still in the store."""
-    store = places.store()
-    if store.head(f"mask_tables/{masks.masks}.parquet") is None:
-        return False
-    packs = set(read_table(store, "mask_tables", masks.masks)["mask_pack"].to_pylist())
-    return all(store.head(pack_key("masks", digest)) is not None for digest in packs)
+    """Tell whether the masks are still in the store, and whole."""
+    return presence.masks_present(places.database(), places.store(), masks)

@@ -3,10 +3,9 @@
 from prefect import task
 from prefect.logging import get_run_logger
 
-from astrid_training import steps, workers
+from astrid_training import presence, steps, workers
 from astrid_training.build import register_stamps
 from astrid_training.faults import fault_point
-from astrid_training.packs import pack_key, read_table
 from astrid_training.params import PreprocessSpec
 from astrid_training.processor import fingerprint
 from astrid_training.records import Downloaded, StampsRef
@@ -79,19 +78,5 @@ def preprocess(targets: str, downloaded: Downloaded, spec: PreprocessSpec) -> St
 
 
 def stamps_present(stamps: StampsRef) -> bool:
-    """Tell whether the packs and their measurements are still in the store."""
-    store = places.store()
-    if store.head(f"stamps/{stamps.stamps}.parquet") is None:
-        return False
-    rows = read_table(store, "stamps", stamps.stamps)
-    packs = {
-        pack_key(kind, digest)
-        for kind, column in (
-            ("images", "image_pack"),
-            ("flags", "flag_pack"),
-            ("significance", "significance_pack"),
-        )
-        for digest in set(rows[column].to_pylist())
-    }
-    tables = {f"measures/{digest}.parquet" for digest in set(rows["measure_table"].to_pylist())}
-    return all(store.head(key) is not None for key in packs | tables)
+    """Tell whether the packs and their measurements are still in the store, and whole."""
+    return presence.stamps_present(places.database(), places.store(), stamps)

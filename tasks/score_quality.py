@@ -3,7 +3,7 @@
 from prefect import task
 from prefect.logging import get_run_logger
 
-from astrid_training import steps, workers
+from astrid_training import presence, steps, workers
 from astrid_training.faults import fault_point
 from astrid_training.records import MaskRef, QualityRef
 from blocks import places
@@ -33,5 +33,5 @@ def score_quality(masks: MaskRef) -> QualityRef:
 
 
 def quality_present(quality: QualityRef) -> bool:
-    """Tell whether the table is still in the store."""
-    return places.store().head(f"built/{quality.samples}.parquet") is not None
+    """Tell whether the table is still in the store, and whole."""
+    return presence.quality_present(places.database(), places.store(), quality)

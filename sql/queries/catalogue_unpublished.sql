@@ -4,3 +4,4 @@ WITH used AS MATERIALIZED (
 )
 SELECT count(*) FROM training_image_catalogue c
 WHERE c.image_pack IS NOT NULL AND c.at < :before AND NOT EXISTS (SELECT FROM used u WHERE u.pack = c.image_pack)
+  AND NOT EXISTS (SELECT FROM training_objects o WHERE o.key = 'images/' || c.image_pack || '.npy' AND o.wanted_at >= :before)

@@ -1,4 +1,4 @@
 -- The active dataset of this name if it holds exactly this content and split. Uses uq_training_datasets_active_name.
-SELECT id FROM training_datasets
+SELECT id, samples_key FROM training_datasets
 WHERE name = :name AND status = 'active' AND version_id IS NOT NULL
   AND content_digest = :content_digest AND split_digest = :split_digest

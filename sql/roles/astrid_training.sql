@@ -20,8 +20,8 @@ TO astrid_training;
 -- What our foreign keys need; it changes no row.
 GRANT REFERENCES ON observations, models, detections TO astrid_training;
 
--- Our tables that this owner made; those that the role made are its own. Of all rows only those of the catalogue of built stamps are
--- ever deleted: they save time and are no record.
+-- Our tables that this owner made; those that the role made are its own. Of all rows only those of the catalogue of built stamps and
+-- those of objects are ever deleted: they save time and are no record.
 DO $$
 DECLARE
     ours regclass;
@@ -32,7 +32,7 @@ BEGIN
           AND pg_has_role(relowner, 'USAGE')
     LOOP
         EXECUTE format('GRANT SELECT, INSERT, UPDATE ON %s TO astrid_training', ours);
-        IF ours = to_regclass('training_image_catalogue') THEN
+        IF ours = to_regclass('training_image_catalogue') OR ours = to_regclass('training_objects') THEN
             EXECUTE format('GRANT DELETE ON %s TO astrid_training', ours);
         END IF;
     END LOOP;

@@ -1,5 +1,7 @@
 """Objects are written whole, named by content, and never read damaged."""
 
+import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -36,22 +38,25 @@ def test_a_missing_object_is_named_with_its_cure(store: Store) -> None:
     store.delete("none")
 
 
-def test_the_same_content_is_stored_once(store: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize("there", [b"content", b"cont", b"c0ntent", b"", None])
+def test_storing_content_again_mends_it_and_makes_it_young(
+    store: Store, tmp_path: Path, there: bytes | None
+) -> None:
     digest = store.put_named_by_content("x", ".bin", b"content")
     path = tmp_path / "store" / "x" / f"{digest}.bin"
-    written = path.stat().st_mtime_ns
+    if there is None:
+        path.unlink()
+    else:
+        path.write_bytes(there)
+        os.utime(path, (0, 0))
 
     assert store.put_named_by_content("x", ".bin", b"content") == digest
-    assert path.stat().st_mtime_ns == written
-
-
-def test_a_truncated_object_is_written_anew(store: Store, tmp_path: Path) -> None:
-    digest = store.put_named_by_content("x", ".bin", b"content")
-    (tmp_path / "store" / "x" / f"{digest}.bin").write_bytes(b"cont")
-
-    store.put_named_by_content("x", ".bin", b"content")
 
     assert store.get_verified("x", ".bin", digest) == b"content"
+    found = store.head(f"x/{digest}.bin")
+    assert found
+    assert found.modified
+    assert datetime.now(UTC) - found.modified < timedelta(minutes=1)
 
 
 def test_damaged_bytes_are_refused(store: Store) -> None:

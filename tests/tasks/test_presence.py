@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from sqlalchemy import Engine
 
 from astrid_training.batches import STAMPS
 from astrid_training.downloads import SourceCache
@@ -18,10 +19,11 @@ from tasks.preprocess import stamps_present
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+def store(tmp_path: Path, database: Engine, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A store that the tasks work with."""
     store = Store(f"file://{tmp_path}/store")
     monkeypatch.setattr(places, "store", lambda: store)
+    monkeypatch.setattr(places, "database", lambda: database)
     monkeypatch.setattr(places, "source_cache", lambda: SourceCache(Sources(store), tmp_path))
     return store
 

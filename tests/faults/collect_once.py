@@ -1,0 +1,28 @@
+"""A collection as a process of its own, so that it can be killed: what it needs comes on stdin."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+from sqlalchemy import create_engine
+
+from astrid_training.store import Credentials, Store
+
+
+def main() -> None:
+    asked = json.load(sys.stdin)
+    spec = importlib.util.spec_from_file_location("parts", asked["conftest"])
+    assert spec
+    assert spec.loader
+    parts = importlib.util.module_from_spec(spec)
+    sys.modules["parts"] = parts
+    spec.loader.exec_module(parts)
+    store = Store(asked["store_url"], Credentials(**asked["credentials"]))
+    home = Path(asked["home"])
+    sky = parts.Sky(create_engine(asked["database_url"]), home, home / "truth.jsonl", store)
+    parts._collect_from(sky)(**asked["params"])
+
+
+if __name__ == "__main__":
+    main()
