@@ -25,7 +25,8 @@ from astrid_training.packs import PackCache, put_array, put_table, read_table
 from astrid_training.params import Channel, MaskRule
 from astrid_training.plan import STAMPS, exposures_of
 from astrid_training.positions import REFINED
-from astrid_training.processor import AstronomicalImageProcessor, ExposureFrames
+from astrid_training.processor import ExposureFrames
+from astrid_training.processors import Processor
 from astrid_training.psf import FEW_STARS
 from astrid_training.quality import usability
 from astrid_training.records import Downloaded, MaskRef, QualityRef, Reject, SourceFile, StampsRef
@@ -58,7 +59,7 @@ def build_stamps(
     cache: SourceCache,
     targets: str,
     downloaded: Downloaded,
-    processor: AstronomicalImageProcessor,
+    processor: Processor,
 ) -> StampsRef:
     """Cut and scale the stamps of a batch and store them as packs of images, flags and significance.
 

@@ -22,7 +22,6 @@ from astrid_training.ledger import extend_ledger, ledger_head
 from astrid_training.migrate import migrations
 from astrid_training.packs import FORMAT_VERSION, PackCache, put_table
 from astrid_training.params import TrainingDataCollectionParams
-from astrid_training.processor import fingerprint
 from astrid_training.quality import DataQualityReport
 from astrid_training.records import FunnelRow, Leaks, PublishedDataset, Reject
 from astrid_training.sample_rows import insert_samples
@@ -41,6 +40,8 @@ class Collected:
     params: TrainingDataCollectionParams
     as_of: datetime
     source_digest: str
+    spec_fingerprint: str
+    """Of the recipe that the pixels were made by."""
     created_by: str
     flow_run_id: str
     batch_ids: list[str]
@@ -262,7 +263,7 @@ def _insert_dataset(
             "as_of": run.as_of,
             "format_version": FORMAT_VERSION,
             "preprocess_spec": run.params.preprocess.model_dump_json(),
-            "spec_fingerprint": fingerprint(run.params.preprocess),
+            "spec_fingerprint": run.spec_fingerprint,
             **{f"{name}_digest": digest for name, digest in draft.digests.items()},
             "split_policy": run.params.split.salt,
             "splits": json.dumps(split_counts(samples)),

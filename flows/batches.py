@@ -6,7 +6,8 @@ from typing import Any
 from prefect import task
 from prefect.transactions import CommitMode, transaction
 
-from astrid_training.params import MaskRule, PreprocessSpec
+from astrid_training.params import MaskRule
+from astrid_training.processors import Recipe
 from astrid_training.records import BatchRef, BuiltBatch, MaskRef, QualityRef, Reject, StampsRef
 from tasks.caching import call_checked
 from tasks.download_fits import download_fits, files_present
@@ -23,14 +24,14 @@ __all__ = ["build_batch"]
     retries=0,  # the steps inside carry the retries
     persist_result=False,  # its steps' results are what a later run needs
 )
-def build_batch(batch: BatchRef, spec: PreprocessSpec, rule: MaskRule) -> BuiltBatch:
+def build_batch(batch: BatchRef, recipe: Recipe, rule: MaskRule) -> BuiltBatch:
     """Run the steps of one batch in order and return where its samples lie.
 
     Each step's result is written as the step ends, so that a kill redoes only the step it hit.
 
     Args:
         batch: what to build.
-        spec: how pixels are prepared.
+        recipe: how pixels are prepared.
         rule: how masks are drawn.
     """
     seconds: dict[str, float] = {}
@@ -47,7 +48,7 @@ def build_batch(batch: BatchRef, spec: PreprocessSpec, rule: MaskRule) -> BuiltB
             stamps = StampsRef(batch.targets, batch.samples, [])
         else:
             files = timed("download_fits", download_fits, files_present, batch.targets)
-            stamps = timed("preprocess", preprocess, stamps_present, batch.targets, files, spec)
+            stamps = timed("preprocess", preprocess, stamps_present, batch.targets, files, recipe)
             rejects += files.rejects + stamps.rejects
         masks: MaskRef = timed("make_masks", make_masks, masks_present, stamps, batch.labels, rule)
         quality: QualityRef = timed("score_quality", score_quality, quality_present, masks)

@@ -6,8 +6,7 @@ from prefect.logging import get_run_logger
 from astrid_training.build import build_stamps, register_stamps
 from astrid_training.faults import fault_point
 from astrid_training.packs import pack_key, read_table
-from astrid_training.params import PreprocessSpec
-from astrid_training.processor import AstronomicalImageProcessor
+from astrid_training.processors import Recipe
 from astrid_training.records import Downloaded, StampsRef
 from blocks import places
 from tasks.caching import step_options
@@ -31,6 +30,7 @@ __all__ = ["preprocess", "stamps_present"]
             "astrid_training.positions",
             "astrid_training.registration",
             "astrid_training.processor",
+            "astrid_training.processors",
             "astrid_training.psf",
             "astrid_training.scaling",
             "astrid_training.significance",
@@ -46,7 +46,7 @@ __all__ = ["preprocess", "stamps_present"]
         ),
     )
 )
-def preprocess(targets: str, downloaded: Downloaded, spec: PreprocessSpec) -> StampsRef:
+def preprocess(targets: str, downloaded: Downloaded, recipe: Recipe) -> StampsRef:
     """Cut and scale the stamps of a batch, store them as packs and enter them in the catalogue.
 
     One task run serves a batch: its stamps become one pack.
@@ -54,14 +54,13 @@ def preprocess(targets: str, downloaded: Downloaded, spec: PreprocessSpec) -> St
     Args:
         targets: `targets/<digest>.parquet`.
         downloaded: the batch's files.
-        spec: how pixels are prepared.
+        recipe: how pixels are prepared.
     """
     fault_point("preprocess", "before")
-    processor = AstronomicalImageProcessor(spec)
     store = places.store()
-    stamps = build_stamps(store, places.source_cache(), targets, downloaded, processor)
+    stamps = build_stamps(store, places.source_cache(), targets, downloaded, recipe.load())
     with places.database().begin() as connection:
-        register_stamps(connection, store, targets, stamps, processor.fingerprint)
+        register_stamps(connection, store, targets, stamps, recipe.fingerprint)
     get_run_logger().info("%d stamps, %d rejected", stamps.rows, len(stamps.rejects))
     fault_point("preprocess", "after")
     return stamps
