@@ -171,7 +171,8 @@ def _draft(
         "source": run.source_digest,
         **dataset_digests(samples),
     }
-    same = connection.execute(query("dataset_same"), _identity(run, digests)).scalar()
+    prepared = {**_identity(run, digests), "spec_fingerprint": run.spec_fingerprint}
+    same = connection.execute(query("dataset_same"), prepared).scalar()
     if same is None:
         _check_not_revoked(connection, run, digests)
     return _Draft(

@@ -115,7 +115,10 @@ def triple(**changed: Floats) -> dict[str, Floats]:
     return {**images, **changed}
 
 
-def write(path: Path, *hdus: tuple[str | None, Any, Mapping[str, Any]]) -> None:
+Hdu = tuple[str | None, Any, Mapping[str, Any]]
+
+
+def write(path: Path, *hdus: Hdu) -> None:
     first, *rest = [
         (fits.PrimaryHDU if not number else fits.ImageHDU)(pixels, fits.Header(dict(cards)))
         for number, (_, pixels, cards) in enumerate(hdus)
@@ -191,13 +194,13 @@ def write_scaled() -> None:
 
 def write_others() -> None:
     stamp = single({role: image[8:33, 11:36] for role, image in triple().items()})
-    names = [(role.upper(), stamp[role], {}) for role in ROLES]
+    names: list[Hdu] = [(role.upper(), stamp[role], {}) for role in ROLES]
     write(FOLDER / "multi_hdu.fits", (None, None, {}), *names)
 
     science = single(triple())["science"]
     bits = np.zeros(science.shape, np.int16)
     bits[18:22, 20:24], bits[10:14, 20:24] = 4, 64  # bad, and a blemish that does no harm
-    hdus = ("SCI", science, {}), ("DQ", bits, {})
+    hdus: list[Hdu] = [("SCI", science, {}), ("DQ", bits, {})]
     write(FOLDER / "dq_plane.fits", (None, None, {}), *hdus)
 
     wcs = {"science": grid(0, 0), "difference": grid(0, 0), "reference": grid(3, -5)}
@@ -331,7 +334,7 @@ def scaled(values: Floats, role: str, spec: Mapping[str, Any]) -> Floats | None:
             low, high = zscale_limits(centre)
         out = np.minimum(np.maximum((values - low) / (high - low), 0), 1)
     clip = np.inf if spec["clip"] is None else spec["clip"]
-    return np.minimum(np.maximum(out, -clip), clip)
+    return np.asarray(np.minimum(np.maximum(out, -clip), clip), np.float64)
 
 
 def stamp(name: str, spec: Mapping[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
