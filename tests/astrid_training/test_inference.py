@@ -242,7 +242,7 @@ def test_a_dataset_that_another_class_prepared_is_asked_for_by_another_name(
     collect(name="theirs", processor=f"{module}:Halved")
     collect(name="derived", processor=f"{module}:Subclass")
 
-    with pytest.raises(ProcessorError, match="take inference.processor_of"):
+    with pytest.raises(ProcessorError, match=r"take inference\.processor_of"):
         AstronomicalImageProcessor.from_dataset("theirs", settings)
     assert isinstance(processor_of("theirs", settings), Halved)
     assert isinstance(AstronomicalImageProcessor.from_dataset("derived", settings), Subclass)

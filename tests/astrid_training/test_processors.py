@@ -172,7 +172,7 @@ def test_a_processor_that_is_not_installed_here_is_named(published: Any, tmp_pat
     params = {**published.record.collection_params, "processor": "astrid.pixels:Processor"}
     record = dataclasses.replace(published.record, collection_params=params)
 
-    with pytest.raises(ProcessorError, match="astrid.pixels cannot be imported"):
+    with pytest.raises(ProcessorError, match=r"astrid\.pixels cannot be imported"):
         splits_from(record, published.store, tmp_path)
 
 
