@@ -63,6 +63,7 @@ def frames_from_files(
     science: Path,
     reference: Path | None = None,
     difference: Path | None = None,
+    *,
     kinds: Kinds = "raw",
 ) -> ExposureFrames:
     """Return an exposure read from its files, each of which is looked at by the guard first.
@@ -92,6 +93,7 @@ def frames_from_arrays(
     science: Image,
     reference: Image | None = None,
     difference: Image | None = None,
+    *,
     kinds: Kinds = "raw",
 ) -> ExposureFrames:
     """Return the exposure that files of these pixels and headers would be read as.

@@ -24,7 +24,7 @@ class Halved:
         self, frames: ExposureFrames, x: Any, y: Any, fwhm_px: float | None = None
     ) -> Stamps:
         stamps = self._ours.apply_many(frames, x, y, fwhm_px)
-        return self.changed(replace(stamps, pixels=stamps.pixels / 2))
+        return self.changed(replace(stamps, pixels=stamps.pixels * np.float32(0.5)))
 
     def changed(self, stamps: Stamps) -> Stamps:
         return stamps
@@ -58,7 +58,7 @@ class OfCompany(Halved):
 
 class Doubles(Halved):
     def changed(self, stamps: Stamps) -> Stamps:
-        return replace(stamps, pixels=stamps.pixels.astype(np.float64))  # type: ignore[arg-type]
+        return replace(stamps, pixels=stamps.pixels.astype(np.float64))
 
 
 class Holes(Halved):

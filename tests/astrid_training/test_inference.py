@@ -31,7 +31,7 @@ from astrid_training.inference import (
     pixel_positions,
     processor_of,
 )
-from astrid_training.params import CHANNELS
+from astrid_training.params import CHANNELS, Channel
 from astrid_training.processor import AstronomicalImageProcessor, ExposureFrames
 from astrid_training.records import PublishedDataset
 from astrid_training.samples import read_samples
@@ -158,7 +158,7 @@ def test_stamps_of_stamps_are_those_of_the_pack_to_the_bit(
 
 def test_a_network_sees_what_the_loader_hands_it(made: Made, tmp_path: Path) -> None:
     record = get_dataset(made.sky.engine, str(made.published.dataset_id))
-    channels = ("difference", "science")
+    channels: tuple[Channel, ...] = ("difference", "science")
     train = splits_from(record, made.sky.store, tmp_path, channels).train
     rows = {row["sample_key"]: row for row in made.rows}
     processor = AstronomicalImageProcessor.from_dataset(record.version_id, made.settings)

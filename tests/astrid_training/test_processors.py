@@ -20,7 +20,7 @@ from astrid_training.params import (
     PreprocessSpec,
     TrainingDataCollectionParams,
 )
-from astrid_training.processor import AstronomicalImageProcessor, fingerprint
+from astrid_training.processor import ALGORITHMS, AstronomicalImageProcessor, fingerprint
 from astrid_training.processors import Recipe, recipe_of
 from astrid_training.records import PublishedDataset
 from astrid_training.training import TrainingParams, load_unet, train_unet
@@ -59,10 +59,8 @@ def test_path_version_and_spec_stand_in_the_fingerprint(monkeypatch: pytest.Monk
 def test_a_changed_step_of_ours_changes_the_name_of_what_may_build_on_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from astrid_training import processors
-
     before = Recipe.of(HALVED, SPEC)
-    monkeypatch.setattr(processors, "ALGORITHMS", {**processors.ALGORITHMS, "scale": 99})
+    monkeypatch.setattr("astrid_training.processors.ALGORITHMS", {**ALGORITHMS, "scale": 99})
 
     assert Recipe.of(HALVED, SPEC) != before
 
