@@ -26,7 +26,8 @@ from astrid_training.neighbours import place_neighbours
 from astrid_training.packs import PackCache, PackWriter, put_table, read_table
 from astrid_training.params import Channel, MaskRule, PreprocessSpec
 from astrid_training.positions import REFINED
-from astrid_training.processor import AstronomicalImageProcessor, ExposureFrames
+from astrid_training.processor import ExposureFrames
+from astrid_training.processors import Processor
 from astrid_training.psf import FEW_STARS
 from astrid_training.quality import usability
 from astrid_training.records import Downloaded, MaskRef, QualityRef, Reject, SourceFile, StampsRef
@@ -59,7 +60,7 @@ def build_stamps(
     cache: SourceCache,
     targets: str,
     downloaded: Downloaded,
-    processor: AstronomicalImageProcessor,
+    processor: Processor,
 ) -> StampsRef:
     """Cut and scale the stamps of a batch and store them as packs of images, flags and significance.
 

@@ -21,7 +21,7 @@ from astrid_training.database import open_database
 from astrid_training.errors import StoreCorruptError
 from astrid_training.packs import FORMAT_VERSION, PackCache, pack_key
 from astrid_training.params import Channel, PreprocessSpec
-from astrid_training.processor import check_parity, fingerprint
+from astrid_training.processors import recipe_of
 from astrid_training.records import TrainingDataset
 from astrid_training.samples import SPLITS, class_names, read_samples
 from astrid_training.settings import Settings, resolve
@@ -240,6 +240,7 @@ def load_training_dataset(
         DatasetNotFoundError: if there is no such dataset.
         DatasetRevokedError: if it was withdrawn and `allow_revoked` is False.
         ParityError: if this version of the package would prepare its pixels in another way.
+        ProcessorError: if the class that prepared them cannot be imported here.
         MissingObjectError: if the store lacks the samples table or a pack.
         StoreCorruptError: if one of them is damaged.
         ValueError: if a channel is not stored.
@@ -269,7 +270,7 @@ def splits_from(
             f"dataset {record.name} has format {record.format_version}, this version reads up to "
             f"{FORMAT_VERSION}; load it with the version of this package that collected it"
         )
-    check_parity(record.spec_fingerprint, fingerprint(PreprocessSpec(**record.preprocess_spec)))
+    recipe_of(record).check()
     samples = read_samples(store, record.samples_key)
     packs = PackCache(store, cache_dir)
     return TrainingSplits(

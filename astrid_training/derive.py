@@ -78,6 +78,7 @@ def derive_dataset(
         params=_params(origin, fields),
         as_of=origin.as_of,
         source_digest=origin.digests["source"],
+        spec_fingerprint=origin.spec_fingerprint,
         created_by=created_by,
         flow_run_id=origin.flow_run_id or "",
         batch_ids=[],

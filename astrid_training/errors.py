@@ -10,8 +10,10 @@ __all__ = [
     "ForeignStoreError",
     "FunnelError",
     "GateFailedError",
+    "GoldenVectorError",
     "MissingObjectError",
     "ParityError",
+    "ProcessorError",
     "StoreCorruptError",
     "SurveyProfileError",
     "UnusablePathError",
@@ -81,6 +83,18 @@ class ParityError(ValueError):
         )
         self.expected = expected
         self.got = got
+
+
+class ProcessorError(ValueError):
+    """A dotted path leads to no class that prepares pixels."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"processor {path}: {problem}")
+        self.path = path
+
+
+class GoldenVectorError(RuntimeError):
+    """This installation makes other pixels than those that are known to be right."""
 
 
 class CollectionRefusedError(ValueError):

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from astrid_training.measure import MEASUREMENTS, measure_stamps
 from astrid_training.positions import Position, positions_on_frame, refine_centroids
-from astrid_training.processor import AstronomicalImageProcessor, ExposureFrames
+from astrid_training.processor import ExposureFrames
+from astrid_training.processors import Processor
 from astrid_training.psf import ExposureContext, Psf, measured_psf, stated_psf
 from astrid_training.records import Reject
 from astrid_training.significance import significance
@@ -53,7 +54,7 @@ class ExposureStamps:
 def build_exposure(
     frames: ExposureFrames,
     targets: Sequence[Target],
-    processor: AstronomicalImageProcessor,
+    processor: Processor,
     context: ExposureContext,
 ) -> ExposureStamps:
     """Return a stamp and its measurements per target, and rejects for those that have none.

@@ -1,15 +1,16 @@
 """The conditions that a dataset must meet. Each can be overridden by a parameter that says so."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
+from astrid_training.negatives import SKY
 from astrid_training.records import FunnelRow
 
-__all__ = ["LEAST_GROUPS", "Facts", "Gate", "groups_by_class", "judge"]
+__all__ = ["LEAST_GROUPS", "Facts", "Gate", "groups_by_class", "judge", "kinds_by_class"]
 
 SPLITS = ("train", "val", "test")
 LEAST_OF_A_CLASS = 10
@@ -21,7 +22,7 @@ LEAST_IMAGE_QUALITY = 0.50
 LEAST_DIFFERENCES = 0.80
 LEAST_MULTI_REVIEWED = 20
 LEAST_ALPHA = 0.2
-MOST_KIND_APART = 0.10
+MOST_KIND_APART = 10  # points
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,17 +247,41 @@ def _image_kinds(facts: Facts) -> Gate:
 
 
 def _kinds_apart(samples: pa.Table, channel: str) -> Iterator[str]:
-    """Yield a sentence for each kind of image whose share differs between real and other ones."""
-    real = samples["is_anomaly"].to_pylist()
-    kinds = [kind or "no" for kind in samples[f"{channel}_kind"].to_pylist()]
-    total = sum(map(bool, real))
-    if not 0 < total < len(real):
-        return
-    for kind in sorted(set(kinds)):
-        of_real = sum(bool(r) and k == kind for r, k in zip(real, kinds, strict=True))
-        share, other = of_real / total, (kinds.count(kind) - of_real) / (len(real) - total)
-        if abs(share - other) > MOST_KIND_APART:
-            yield f"{share:.0%} of real and {other:.0%} of the others have a {kind} {channel} image"
+    """Yield a sentence for each kind of image whose share differs between real and negative ones.
+
+    Rejected ones and places of the sky are held against the real ones each by themselves: where one
+    has more of a kind and the other fewer, they would balance.
+    """
+    counts = kinds_by_class(samples, channel)
+    real = counts.get("real", Counter())
+    for name in ("rejected", "sky"):
+        other = counts.get(name, Counter())
+        for kind in sorted(real | other):
+            n, m = real.total(), other.total()
+            # in whole numbers: ten points are ten points, not 0.10000000000000003
+            if 100 * abs(real[kind] * m - other[kind] * n) > MOST_KIND_APART * n * m:
+                yield (
+                    f"{real[kind] / n:.0%} of real and {other[kind] / m:.0%} of {name} samples have "
+                    f"a {kind} {channel} image"
+                )
+
+
+def kinds_by_class(samples: pa.Table, channel: str) -> dict[str, Counter[str]]:
+    """Return how many images of each kind, raw, processed, stamp or no, each class has.
+
+    Args:
+        samples: with is_anomaly, label_source and the channel's kind.
+        channel: science, reference or difference.
+
+    Returns:
+        By class: real, rejected or sky.
+    """
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    columns = (samples[name].to_pylist() for name in ("is_anomaly", "label_source"))
+    for real, source, kind in zip(*columns, samples[f"{channel}_kind"].to_pylist(), strict=True):
+        negative = SKY if source == SKY else "rejected"
+        counts["real" if real else negative][kind or "no"] += 1
+    return dict(counts)
 
 
 def _quality_score(facts: Facts) -> Gate:

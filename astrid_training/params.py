@@ -18,6 +18,7 @@ from astrid_training.rules import (
 
 __all__ = [
     "CHANNELS",
+    "DEFAULT_PROCESSOR",
     "OVERRIDES",
     "Channel",
     "Cone",
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 SourcePolicy = Literal["prefer_processed", "processed", "raw"]
+
+DEFAULT_PROCESSOR = "astrid_training.processor:AstronomicalImageProcessor"
 
 OVERRIDES = (
     "allow_sparse_splits",
@@ -144,6 +147,13 @@ class TrainingDataCollectionParams(Frozen):
     )
     preprocess: PreprocessSpec = Field(
         default_factory=PreprocessSpec, description="How pixels are prepared."
+    )
+    processor: str = Field(
+        DEFAULT_PROCESSOR,
+        max_length=200,
+        pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$",
+        description="Class that prepares the pixels, as package.module:Class. It is imported and run "
+        "with the rights of the collection: name only code that you trust.",
     )
     mask: MaskRule = Field(default_factory=MaskRule, description="How masks are drawn.")
     negatives: NegativesRule = Field(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 from astrid_training import background, cosmic_rays, scaling
 from astrid_training.background import BackgroundMesh, prepare_meshes
 from astrid_training.digests import digest_value
-from astrid_training.errors import ParityError
+from astrid_training.errors import ParityError, ProcessorError
 from astrid_training.params import PreprocessSpec
 from astrid_training.scratch import room
+from astrid_training.settings import Settings
 from astrid_training.stamps import (
     ROLES,
     Flag,
@@ -143,6 +145,33 @@ class AstronomicalImageProcessor:
         self.spec = spec or PreprocessSpec()
         self.fingerprint = fingerprint(self.spec)
         """Names this preprocessing; see `fingerprint`."""
+
+    @classmethod
+    def from_dataset(
+        cls, dataset_id: object, settings: Settings | None = None, *, allow_revoked: bool = False
+    ) -> Self:
+        """Return the processor whose stamps are, to the bit, those that a dataset holds.
+
+        Args:
+            dataset_id: its UUID or the text of it; a version id or a name, which means the active one.
+            settings: where the database is; None: as the environment and the home say.
+            allow_revoked: also of a dataset that was withdrawn.
+
+        Raises:
+            DatasetNotFoundError: if there is no such dataset.
+            DatasetRevokedError: if it was withdrawn and `allow_revoked` is False.
+            ParityError: if this installation would prepare its pixels in another way.
+            ProcessorError: if another class prepared them; `inference.processor_of` gives that.
+        """
+        from astrid_training.inference import processor_of  # knows this class
+
+        made = processor_of(dataset_id, settings, allow_revoked=allow_revoked)
+        if not isinstance(made, cls):
+            name = f"{type(made).__module__}:{type(made).__qualname__}"
+            raise ProcessorError(
+                name, f"it prepared {dataset_id}, not {cls.__name__}; take inference.processor_of"
+            )
+        return made
 
     def apply(
         self, frames: ExposureFrames, x: float, y: float, fwhm_px: float | None = None

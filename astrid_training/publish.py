@@ -28,7 +28,6 @@ from astrid_training.migrate import migrations
 from astrid_training.packs import FORMAT_VERSION, PackCache, put_table
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.presence import check_objects, objects_of
-from astrid_training.processor import fingerprint
 from astrid_training.quality import DataQualityReport
 from astrid_training.records import FunnelRow, Leaks, PublishedDataset, Reject
 from astrid_training.sample_rows import insert_samples
@@ -47,6 +46,8 @@ class Collected:
     params: TrainingDataCollectionParams
     as_of: datetime
     source_digest: str
+    spec_fingerprint: str
+    """Of the recipe that the pixels were made by."""
     created_by: str
     flow_run_id: str
     batch_ids: list[str]
@@ -208,7 +209,8 @@ def _active_same(
     Raises:
         DatasetRevokedError: if there is none, and somebody revoked one that did.
     """
-    row = connection.execute(query("dataset_same"), _identity(run, digests)).one_or_none()
+    prepared = {**_identity(run, digests), "spec_fingerprint": run.spec_fingerprint}
+    row = connection.execute(query("dataset_same"), prepared).one_or_none()
     if row is None or not _is_whole(connection.engine, store, row.samples_key):
         _check_not_revoked(connection, run, digests)
         return None
@@ -292,7 +294,7 @@ def _insert_dataset(
             "as_of": run.as_of,
             "format_version": FORMAT_VERSION,
             "preprocess_spec": run.params.preprocess.model_dump_json(),
-            "spec_fingerprint": fingerprint(run.params.preprocess),
+            "spec_fingerprint": run.spec_fingerprint,
             **{f"{name}_digest": digest for name, digest in draft.digests.items()},
             "split_policy": run.params.split.salt,
             "splits": json.dumps(split_counts(samples)),

@@ -1,6 +1,7 @@
 """How good a dataset is as a whole: its score, its gates, and what a person should know of it."""
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -17,6 +18,7 @@ from astrid_training.gates import (
     Gate,
     groups_by_class,
     judge,
+    kinds_by_class,
 )
 from astrid_training.human_quality import image_quality_ranks, spearman
 from astrid_training.params import CHANNELS
@@ -237,7 +239,7 @@ def _warnings(table: pa.Table, scored: int) -> list[str]:
             f"{table.num_rows - scored} of {table.num_rows} observations could not be scored and "
             f"count {UNSCORED}; headers with seeing, zero point and noise would change that"
         )
-    found += [*_upside_down(table), *_by_machines(table)]
+    found += [*_upside_down(table), *_by_machines(table), *_several_kinds(table)]
     groups = groups_by_class(table)
     for split in ("val", "test"):
         for real, name in ((True, "real"), (False, "rejected")):
@@ -266,6 +268,18 @@ def _by_machines(table: pa.Table) -> Iterator[str]:
             f"{machines} of {table.num_rows} labels were made by machines (a catalogue, an ephemeris "
             "or a score) and never looked at by a person"
         )
+
+
+def _several_kinds(table: pa.Table) -> Iterator[str]:
+    for channel in CHANNELS:
+        if f"{channel}_kind" in table.column_names and table.num_rows:
+            kinds = sum(kinds_by_class(table, channel).values(), Counter())
+            if len(kinds) > 1:
+                told = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+                yield (
+                    f"{channel} images are of several kinds ({told}): expect a model to do worse on the "
+                    "rarer ones; source_policy leaves one"
+                )
 
 
 def _human_image_quality(table: pa.Table) -> dict[str, Any]:

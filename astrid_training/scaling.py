@@ -80,19 +80,22 @@ def _count_valid(ordered: NDArray[F]) -> NDArray[np.intp]:
 
 
 def _limits(centre: Floats, preset: str) -> tuple[Floats, Floats]:
-    ordered, count = sorted_valid(centre)
-    pairs = np.array(
-        [
-            _zscale(row[:valid]) if preset == "zscale" else np.percentile(row[:valid], PERCENTILES)
-            for row, valid in zip(ordered, count, strict=True)
-        ]
-    )
-    return pairs[:, 0], pairs[:, 1]
+    valid = [row[~np.isnan(row)] for row in centre]
+    if preset == "zscale":
+        pairs = [_zscale(values) for values in valid]
+    else:
+        pairs = [np.percentile(values, PERCENTILES) for values in valid]
+    low, high = np.array(pairs, np.float64).reshape(-1, 2).T
+    return low, high
 
 
-def _zscale(ordered: Floats) -> tuple[float, float]:
-    """Return the display limits of the IRAF algorithm; the extremes where its line is flat."""
+def _zscale(values: Floats) -> tuple[float, float]:
+    """Return the display limits of the IRAF algorithm; the extremes where its line is flat.
+
+    Args:
+        values: in the image's order: every so many of them are looked at, until there are 1000.
+    """
     from astropy.visualization import ZScaleInterval  # heavy, and only this preset needs it
 
-    low, high = ZScaleInterval().get_limits(ordered)
-    return (float(low), float(high)) if high > low else (float(ordered[0]), float(ordered[-1]))
+    low, high = ZScaleInterval().get_limits(values)
+    return (float(low), float(high)) if high > low else (float(values.min()), float(values.max()))

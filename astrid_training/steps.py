@@ -1,19 +1,17 @@
 """The steps of a batch as worker processes do them: names and settings come, digests go back."""
 
 from astrid_training.build import build_masks, build_samples, build_stamps
-from astrid_training.params import MaskRule, PreprocessSpec
-from astrid_training.processor import AstronomicalImageProcessor
+from astrid_training.params import MaskRule
+from astrid_training.processors import Recipe
 from astrid_training.records import Downloaded, MaskRef, QualityRef, StampsRef
 from astrid_training.workplace import Workplace
 
 __all__ = ["cut_stamps", "draw_masks", "score_samples"]
 
 
-def cut_stamps(
-    place: Workplace, targets: str, downloaded: Downloaded, spec: PreprocessSpec
-) -> StampsRef:
+def cut_stamps(place: Workplace, targets: str, downloaded: Downloaded, recipe: Recipe) -> StampsRef:
     """Cut and scale the stamps of a batch; see `build.build_stamps`."""
-    processor = AstronomicalImageProcessor(spec)
+    processor = recipe.load()
     return build_stamps(place.store(), place.source_cache(), targets, downloaded, processor)
 
 

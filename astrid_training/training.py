@@ -14,8 +14,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader, RandomSampler
 
 from astrid_training.dataset import AstrIDTrainingDataset, Batch, TrainingSplits
-from astrid_training.errors import ParityError
 from astrid_training.params import Channel
+from astrid_training.processor import check_parity
+from astrid_training.processors import Recipe, recipe_of
 from astrid_training.scoring import object_metrics, score_objects
 from astrid_training.unet import UNet
 
@@ -100,6 +101,7 @@ def train_unet(
 
     Raises:
         ValueError: if there is nothing to train on, or the channels are not those of `params`.
+        ParityError: if this installation would prepare the dataset's pixels in another way.
         FloatingPointError: if the loss is no longer finite.
     """
     _check(splits, params)
@@ -122,15 +124,22 @@ def load_unet(folder: Path, spec_fingerprint: str | None = None) -> UNet:
 
     Args:
         folder: the checkpoint_dir of the training.
-        spec_fingerprint: how the pixels it shall see are prepared; None: not checked.
+        spec_fingerprint: how the pixels it shall see are prepared; None: by this installation, as
+            the dataset's were.
 
     Raises:
         FileNotFoundError: if there is none.
         ParityError: if it was trained on pixels prepared in another way.
+        ProcessorError: if the class that prepared them cannot be imported here.
     """
     metadata = json.loads((folder / METADATA).read_text(encoding="utf-8"))
-    if spec_fingerprint not in {None, metadata["spec_fingerprint"]}:
-        raise ParityError(expected=metadata["spec_fingerprint"], got=str(spec_fingerprint))
+    trained_on = Recipe.stored(
+        metadata.get("processor"), metadata["preprocess_spec"], metadata["spec_fingerprint"]
+    )
+    if spec_fingerprint is None:
+        trained_on.check()
+    else:
+        check_parity(trained_on.fingerprint, spec_fingerprint)
     model = UNet(len(metadata["params"]["channels"]), metadata["params"]["width"])
     model.load_state_dict(torch.load(folder / STATE, weights_only=True, map_location="cpu"))
     return model.eval()
@@ -158,6 +167,8 @@ def segmentation_loss(logits: Tensor, mask: Tensor, weight: Tensor, dice_share: 
 
 
 def _check(splits: TrainingSplits, params: TrainingParams) -> None:
+    for split in splits:
+        recipe_of(split.record).check()
     if splits.train.channels != params.channels:
         raise ValueError(
             f"the dataset was loaded with channels {', '.join(splits.train.channels)}, training "
@@ -255,6 +266,7 @@ def _save(
         "params": params.model_dump(mode="json"),
         "dataset_id": str(record.id),
         "dataset_version": record.version_id,
+        "processor": recipe_of(record).processor,
         "preprocess_spec": record.preprocess_spec,
         "spec_fingerprint": record.spec_fingerprint,
         "metrics": metrics,

@@ -6,7 +6,8 @@ from typing import Any
 from prefect import task
 from prefect.transactions import CommitMode, transaction
 
-from astrid_training.params import MaskRule, PreprocessSpec
+from astrid_training.params import MaskRule
+from astrid_training.processors import Recipe
 from astrid_training.records import BatchRef, BuiltBatch, MaskRef, QualityRef, Reject, StampsRef
 from tasks.caching import call_checked
 from tasks.download_fits import download_fits, files_present
@@ -25,7 +26,7 @@ __all__ = ["build_batch"]
 )
 def build_batch(
     batch: BatchRef,
-    spec: PreprocessSpec,
+    recipe: Recipe,
     rule: MaskRule,
     verify_checksums: bool = True,  # noqa: FBT001, FBT002 - Prefect takes what it is called with
 ) -> BuiltBatch:
@@ -35,7 +36,7 @@ def build_batch(
 
     Args:
         batch: what to build.
-        spec: how pixels are prepared.
+        recipe: how pixels are prepared.
         rule: how masks are drawn.
         verify_checksums: compare files with the sums that they state.
     """
@@ -52,9 +53,9 @@ def build_batch(
         if batch.built:
             stamps = StampsRef(batch.targets, batch.samples, [])
         else:
-            how = batch.targets, spec, verify_checksums
+            how = batch.targets, recipe.reach, verify_checksums
             files = timed("download_fits", download_fits, files_present, *how)
-            stamps = timed("preprocess", preprocess, stamps_present, batch.targets, files, spec)
+            stamps = timed("preprocess", preprocess, stamps_present, batch.targets, files, recipe)
             rejects += files.rejects + stamps.rejects
         masks: MaskRef = timed("make_masks", make_masks, masks_present, stamps, batch.labels, rule)
         quality: QualityRef = timed("score_quality", score_quality, quality_present, masks)

@@ -12,12 +12,14 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from astrid_training import workers
 from astrid_training.errors import CollectionRefusedError
 from astrid_training.params import TrainingDataCollectionParams
+from astrid_training.processors import Recipe
 from astrid_training.publish import Collected
 from astrid_training.records import BuiltBatch, Plan
 from astrid_training.users import user_name
 from flows.batches import build_batch
 from flows.parameters import flat_parameters
 from tasks.check_leaks import check_leaks
+from tasks.check_processor import check_processor
 from tasks.claims import claim_pending_batches
 from tasks.fetch_validated_detections import fetch_validated_detections
 from tasks.log_lineage import log_lineage
@@ -65,17 +67,19 @@ def training_data_collection_flow(
             return Completed(message="Nothing to do: each closed batch is in a dataset")
         as_of = max(as_of, *(one.closed_at for one in claimed))
 
+    recipe = check_processor(params.processor, params.preprocess)
     selection = fetch_validated_detections(params, as_of)
-    plan = plan_batches(selection, params)
+    plan = plan_batches(selection, recipe, params)
     run = Collected(
         params=params,
         as_of=as_of,
         source_digest=plan.source_digest,
+        spec_fingerprint=recipe.fingerprint,
         created_by=user_name(),
         flow_run_id=str(flow_run.id),
         batch_ids=[one.batch_id for one in claimed],
     )
-    built = _build(plan, params)
+    built = _build(plan, recipe, params)
     leaks = check_leaks(selection, plan, built, params)
     dataset = persist_dataset(selection, plan, built, leaks, run)
     mlflow_run_id = log_lineage(dataset)
@@ -83,9 +87,9 @@ def training_data_collection_flow(
     return record_outcome(dataset, mlflow_run_id, training_run_id)
 
 
-def _build(plan: Plan, params: TrainingDataCollectionParams) -> list[BuiltBatch]:
+def _build(plan: Plan, recipe: Recipe, params: TrainingDataCollectionParams) -> list[BuiltBatch]:
     workers.set_workers(params.workers)
     workers.start_workers(len(plan.batches))
-    how = params.preprocess, params.mask, params.verify_checksums
+    how = recipe, params.mask, params.verify_checksums
     futures = [build_batch.submit(one, *how) for one in plan.batches]
     return [future.result() for future in futures]

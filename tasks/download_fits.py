@@ -34,7 +34,7 @@ __all__ = ["download_fits", "files_present"]
 )
 def download_fits(
     targets: str,
-    spec: PreprocessSpec,
+    spec: PreprocessSpec | None,
     verify_checksums: bool,  # noqa: FBT001 - Prefect takes what it is called with
 ) -> Downloaded:
     """Bring the files of a batch to this machine, as far as they are needed, and return their names.
@@ -44,7 +44,7 @@ def download_fits(
 
     Args:
         targets: `targets/<digest>.parquet`.
-        spec: how pixels are prepared, which tells what is needed.
+        spec: how pixels are prepared, which tells what is needed; None: files come whole.
         verify_checksums: compare files with the sums that they state.
     """
     fault_point("download_fits", "before")

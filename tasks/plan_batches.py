@@ -5,7 +5,7 @@ from prefect.logging import get_run_logger
 
 from astrid_training import plan
 from astrid_training.params import TrainingDataCollectionParams
-from astrid_training.processor import fingerprint
+from astrid_training.processors import Recipe
 from astrid_training.records import Plan, Selection
 from blocks import places
 from tasks.caching import step_options
@@ -21,7 +21,9 @@ __all__ = ["plan_batches"]
         within_run=True,  # the catalogue of built stamps grows with every run
     )
 )
-def plan_batches(selection: Selection, params: TrainingDataCollectionParams) -> Plan:
+def plan_batches(
+    selection: Selection, recipe: Recipe, params: TrainingDataCollectionParams
+) -> Plan:
     """Return the batches of the selection; see `astrid_training.plan.plan_batches`."""
     with places.database().connect() as connection:
         planned = plan.plan_batches(
@@ -29,7 +31,7 @@ def plan_batches(selection: Selection, params: TrainingDataCollectionParams) -> 
             places.store(),
             places.sources(),
             selection,
-            fingerprint(params.preprocess),
+            recipe.fingerprint,
             params.batch_samples,
             verify_checksums=params.verify_checksums,
         )

@@ -6,8 +6,7 @@ from prefect.logging import get_run_logger
 from astrid_training import presence, steps, workers
 from astrid_training.build import register_stamps
 from astrid_training.faults import fault_point
-from astrid_training.params import PreprocessSpec
-from astrid_training.processor import fingerprint
+from astrid_training.processors import Recipe
 from astrid_training.records import Downloaded, StampsRef
 from blocks import places
 from tasks.caching import step_options
@@ -39,6 +38,7 @@ __all__ = ["preprocess", "stamps_present"]
             "astrid_training.positions",
             "astrid_training.registration",
             "astrid_training.processor",
+            "astrid_training.processors",
             "astrid_training.psf",
             "astrid_training.scaling",
             "astrid_training.scratch",
@@ -57,7 +57,7 @@ __all__ = ["preprocess", "stamps_present"]
         ),
     )
 )
-def preprocess(targets: str, downloaded: Downloaded, spec: PreprocessSpec) -> StampsRef:
+def preprocess(targets: str, downloaded: Downloaded, recipe: Recipe) -> StampsRef:
     """Cut and scale the stamps of a batch, store them as packs and enter them in the catalogue.
 
     One task run serves a batch: its stamps become one pack. A worker process makes them.
@@ -65,13 +65,13 @@ def preprocess(targets: str, downloaded: Downloaded, spec: PreprocessSpec) -> St
     Args:
         targets: `targets/<digest>.parquet`.
         downloaded: the batch's files.
-        spec: how pixels are prepared.
+        recipe: how pixels are prepared.
     """
     fault_point("preprocess", "before")
     place = places.workplace()
-    stamps = workers.run(steps.cut_stamps, place, targets, downloaded, spec)
+    stamps = workers.run(steps.cut_stamps, place, targets, downloaded, recipe)
     with places.database().begin() as connection:
-        register_stamps(connection, place.store(), targets, stamps, fingerprint(spec))
+        register_stamps(connection, place.store(), targets, stamps, recipe.fingerprint)
     get_run_logger().info("%d stamps, %d rejected", stamps.rows, len(stamps.rejects))
     fault_point("preprocess", "after")
     return stamps

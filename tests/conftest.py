@@ -309,7 +309,7 @@ def _collect_from(sky: Sky) -> Collect:
         from astrid_training.assemble import assemble
         from astrid_training.leaks import check_leaks, divide
         from astrid_training.packs import put_table, read_table
-        from astrid_training.processor import AstronomicalImageProcessor
+        from astrid_training.processors import Recipe
         from astrid_training.publish import Collected, publish
         from astrid_training.records import BuiltBatch, Selection, StampsRef
 
@@ -322,7 +322,7 @@ def _collect_from(sky: Sky) -> Collect:
         }
         params = TrainingDataCollectionParams.model_validate({**lenient, **fields})
         as_of, store = params.as_of or datetime.now(UTC), sky.store
-        processor = AstronomicalImageProcessor(params.preprocess)
+        recipe = Recipe.of(params.processor, params.preprocess)
         cache = downloads.SourceCache(Sources(store), sky.home / "cache" / "sources")
         with sky.engine.begin() as connection:
             table = selection.select_subjects(connection, params, as_of)
@@ -333,7 +333,7 @@ def _collect_from(sky: Sky) -> Collect:
                 store,
                 Sources(store),
                 selected,
-                processor.fingerprint,
+                recipe.fingerprint,
                 params.batch_samples,
                 verify_checksums=params.verify_checksums,
             )
@@ -345,14 +345,14 @@ def _collect_from(sky: Sky) -> Collect:
                 files = downloads.fetch_sources(
                     cache,
                     targets,
-                    params.preprocess,
+                    recipe.reach,
                     verify_checksums=params.verify_checksums,
                 )
-                stamps = build.build_stamps(store, cache, batch.targets, files, processor)
+                stamps = build.build_stamps(store, cache, batch.targets, files, recipe.load())
                 with sky.engine.begin() as connection:
                     downloads.quarantine(connection, files)
                     build.register_stamps(
-                        connection, store, batch.targets, stamps, processor.fingerprint
+                        connection, store, batch.targets, stamps, recipe.fingerprint
                     )
                 rejects = files.rejects + stamps.rejects
             masks = build.build_masks(store, sky.packs, stamps, batch.labels, params.mask)
@@ -363,7 +363,9 @@ def _collect_from(sky: Sky) -> Collect:
         with sky.engine.connect() as connection:
             divided = divide(connection, assembled.samples, params)
         leaks = check_leaks(divided, sky.packs, params.preprocess)
-        run = Collected(params, as_of, planned.source_digest, "tester", "no-flow-run", [])
+        run = Collected(
+            params, as_of, planned.source_digest, recipe.fingerprint, "tester", "no-flow-run", []
+        )
         return publish(sky.engine, store, sky.packs, assembled, run, leaks)
 
     return run

@@ -131,9 +131,26 @@ RARE = {"n_multi": 20, "alpha": 0.19}
                 *rows(11, real=False, science_kind="processed"),
             ],
             {},
-            "0% of real and 11% of the others have a processed science image; "
-            "100% of real and 89% of the others have a raw science image: a model could tell",
+            "0% of real and 11% of rejected samples have a processed science image; "
+            "100% of real and 89% of rejected samples have a raw science image: a model could tell",
             id="kinds that tell the class",
+        ),
+        pytest.param(
+            "image_kinds",
+            "allow_mixed_sources",
+            [
+                *rows(50, real=True),
+                *rows(50, real=True, science_kind="processed"),
+                *rows(35, real=False),
+                *rows(65, real=False, science_kind="processed"),
+                *rows(30, real=False, label_source="sky"),
+                *rows(15, real=False, label_source="sky", science_kind="processed"),
+            ],
+            {},
+            "50% of real and 65% of rejected samples have a processed science image; "
+            "50% of real and 35% of rejected samples have a raw science image; "
+            "50% of real and 33% of sky samples have a processed science image; ",
+            id="kinds of rejected and of sky that balance each other",
         ),
     ],
 )
@@ -190,6 +207,21 @@ def test_a_gate_that_refuses_says_why_and_yields_to_its_parameter_alone(
         ),
         pytest.param(
             [
+                *rows(60, real=True),
+                *rows(40, real=True, science_kind="processed"),
+                *rows(70, real=False),
+                *rows(30, real=False, science_kind="processed"),
+            ],
+            {},
+            id="ten points apart, which is a little more in floating point",
+        ),
+        pytest.param(
+            [*GOOD, *rows(20, real=False, label_source="sky")],
+            {},
+            id="sky of the same kind",
+        ),
+        pytest.param(
+            [
                 *rows(100, real=True, science_kind="stamp"),
                 *rows(100, real=False, science_kind="stamp"),
             ],
@@ -210,6 +242,24 @@ def test_what_is_just_good_enough_passes(
 
     assert found.passed, [gate for gate in found.gates if not gate.passed]
     assert set(found.overrides) == set(settings.get("overrides", ()))
+
+
+def test_several_kinds_of_image_are_told_though_they_do_not_tell_the_class() -> None:
+    mixed = [
+        row
+        for real in (True, False)
+        for kind, count in (("raw", 60), ("processed", 40))
+        for row in rows(count, real=real, science_kind=kind)
+    ]
+
+    found = report(mixed)
+
+    assert gate("image_kinds", found).passed
+    assert (
+        "science images are of several kinds (80 processed, 120 raw): expect a model to do worse on "
+        "the rarer ones; source_policy leaves one"
+    ) in found.issues
+    assert not any("of several kinds" in issue for issue in report(GOOD).issues)
 
 
 def test_a_class_of_many_samples_in_few_groups_is_only_a_warning() -> None:
