@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install demo test test-all bench check format lock down clean
+.PHONY: help install demo test test-all peers bench check format lock down clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,7 +41,15 @@ format: install ## Format the code and fix what can be fixed.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+peers: .peers/installed ## Other people's tools to measure beside, in .peers; ours stay as they are.
+
+.peers/installed: benchmarks/peers.txt .venv/installed
+	@rm -rf .peers && mkdir .peers
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --target .peers -r $<
+	@touch $@
+
 bench: install ## Measure, print, and write benchmarks/RESULTS.md.
+	@$(MAKE) --no-print-directory peers || echo 'without peers: their rows will say so'
 	@$(BIN)/python -m benchmarks.run
 
 lock: ## Make constraints.txt anew: the newest versions that pyproject.toml allows.
@@ -55,4 +63,4 @@ down: ## Stop the embedded stack.
 	@$(BIN)/astrid-training down
 
 clean: ## Remove .venv and caches; data in the home folder stay.
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .peers .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
