@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from astrid_training.masks import BOGUS, REAL, Neighbours, Targets, make_masks
 from astrid_training.params import MaskRule
 from astrid_training.significance import FWHM_PER_SIGMA, significance
+from benchmarks.rows import Row
 from benchmarks.timing import interleave
 
 __all__ = ["KINDS", "SIDES", "Scene", "make_scene", "overlap", "report", "table"]
@@ -219,8 +220,12 @@ def report() -> list[str]:
     )
     rate = {name: COUNT / timing.cpu_s for name, timing in times.items()}
     return [
-        f"| {what} | {rate[name]:,.0f} samples/CPU-s | copy {rate['copy']:,.0f} "
-        f"| {rate[name] / rate['copy']:.4f} |"
+        Row(
+            what,
+            f"{rate[name]:,.0f} samples/CPU-s",
+            f"copy {rate['copy']:,.0f}",
+            rate[name] / rate["copy"],
+        )
         for what, name in (("significance of a difference", "smooth"), ("masks", "masks"))
     ]
 
