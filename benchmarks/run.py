@@ -28,7 +28,6 @@ NAMES = (
     "leaks",
     "publishing",
     "imports",
-    "orchestration",
     "scale",
 )
 """Modules with a `report`, in the order of the table, which is that of a collection."""
@@ -53,7 +52,14 @@ SECTION = """
 
 
 def main(asked: list[str]) -> int:
-    """Run what is asked, or everything, and return 1 if a benchmark failed, else 0."""
+    """Run what is asked, or everything, and return 1 if a benchmark failed, else 0.
+
+    Raises:
+        SystemExit: if one that is asked does not exist.
+    """
+    unknown = [name for name in asked if module_of(name) not in NAMES]
+    if unknown:
+        sys.exit(f"no benchmark named {', '.join(unknown)}; there are {', '.join(NAMES)}")
     sections = read_sections(RESULTS)
     failed = False
     for name in asked or NAMES:
