@@ -5,6 +5,7 @@ a database with the optional indexes of `astrid-training migrate --with-indexes`
 Beside them the physical limit: the same CSV copied out of tables that hold nothing else.
 """
 
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
@@ -47,7 +48,7 @@ def _hold(connection: Connection, scope: Scope) -> None:
         connection.execute(text(f"CREATE TEMPORARY TABLE {name} ({columns})"))
         rows = zip(*(column.cast(pa.string()).to_pylist() for column in table), strict=True)
         with (
-            connection.connection.cursor() as cursor,
+            closing(connection.connection.cursor()) as cursor,
             cursor.copy(f"COPY {name} FROM STDIN") as copy,
         ):
             for row in rows:
@@ -57,7 +58,7 @@ def _hold(connection: Connection, scope: Scope) -> None:
 def _copy(connection: Connection) -> None:
     for name in ("held_detections", "held_reviews"):
         with (
-            connection.connection.cursor() as cursor,
+            closing(connection.connection.cursor()) as cursor,
             cursor.copy(f"COPY {name} TO STDOUT (FORMAT csv, HEADER)") as copy,
         ):
             b"".join(copy)

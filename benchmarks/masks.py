@@ -199,8 +199,8 @@ def table() -> list[str]:
     return lines
 
 
-def report() -> list[str]:
-    """Return the lines of the table of results: what masks cost."""
+def report() -> list[Row]:
+    """Return the rows of the table of results: what masks cost."""
     scene = make_scene("point source")
     lit = significance(scene.images, FWHM_PX[0])
     flags, still = np.zeros(lit.shape, np.uint8), np.zeros(COUNT, np.bool_)

@@ -19,6 +19,7 @@ from benchmarks.timing import ROUNDS, machine
 
 NAMES = (
     "build_core",
+    "cosmic_rays",
     "sparse",
     "masks",
     "packs",
