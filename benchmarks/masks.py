@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from astrid_training.masks import BOGUS, REAL, Neighbours, Targets, make_masks
 from astrid_training.params import MaskRule
 from astrid_training.significance import FWHM_PER_SIGMA, significance
+from benchmarks.rows import Row
 from benchmarks.timing import interleave
 
 __all__ = ["KINDS", "SIDES", "Scene", "make_scene", "overlap", "report", "table"]
@@ -198,8 +199,8 @@ def table() -> list[str]:
     return lines
 
 
-def report() -> list[str]:
-    """Return the lines of the table of results: what masks cost."""
+def report() -> list[Row]:
+    """Return the rows of the table of results: what masks cost."""
     scene = make_scene("point source")
     lit = significance(scene.images, FWHM_PX[0])
     flags, still = np.zeros(lit.shape, np.uint8), np.zeros(COUNT, np.bool_)
@@ -219,8 +220,12 @@ def report() -> list[str]:
     )
     rate = {name: COUNT / timing.cpu_s for name, timing in times.items()}
     return [
-        f"| {what} | {rate[name]:,.0f} samples/CPU-s | copy {rate['copy']:,.0f} "
-        f"| {rate[name] / rate['copy']:.4f} |"
+        Row(
+            what,
+            f"{rate[name]:,.0f} samples/CPU-s",
+            f"copy {rate['copy']:,.0f}",
+            rate[name] / rate["copy"],
+        )
         for what, name in (("significance of a difference", "smooth"), ("masks", "masks"))
     ]
 

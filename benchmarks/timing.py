@@ -1,12 +1,18 @@
 """How all benchmarks time: sides interleaved, medians, processor time beside the wall's."""
 
+import os
 import platform
+import re
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 
 ROUNDS = 5
+NAMED = ("numpy", "astropy", "torch")
+"""Packages whose versions move the figures."""
 
 
 @dataclass(frozen=True)
@@ -37,4 +43,26 @@ def interleave(sides: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> 
 
 def machine() -> str:
     """Return what the figures were measured on."""
-    return f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    versions = ", ".join(f"{name} {version(name)}" for name in NAMED)
+    return (
+        f"{processor()}, {cores()} cores, {memory:.0f} GB, {platform.system()} {platform.machine()}, "
+        f"Python {platform.python_version()}, {versions}"
+    )
+
+
+def cores() -> int:
+    """Return the number of cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor() -> str:
+    """Return the processor's model, with family and model number where Linux tells them."""
+    told = Path("/proc/cpuinfo")
+    if not told.exists():
+        return platform.processor() or platform.machine()
+    found = dict(re.findall(r"^(\S[^\t:]*)\s*: (.*)$", told.read_text(encoding="utf-8"), re.M))
+    numbers = [
+        f"{part.split()[-1]} {found[part]}" for part in ("cpu family", "model") if part in found
+    ]
+    return " ".join([found.get("model name", platform.machine()), *numbers])
