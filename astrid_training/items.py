@@ -1,7 +1,7 @@
 """What a dataset hands out: one sample, or a batch of them as finished tensors."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -67,9 +67,9 @@ class Batch(NamedTuple):
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         survey, *known = self.context
-        context = Context(survey, *(change(cast(Tensor, values)) for values in known))
-        tensors = (change(tensor) for tensor in self[:4])
-        return Batch(*tensors, key=self.key, context=context)
+        context = Context(survey, *(change(values) for values in known))
+        image, mask, label, weight = (change(tensor) for tensor in self[:4])
+        return Batch(image, mask, label, weight, self.key, context)
 
 
 class Stacked:
@@ -84,7 +84,7 @@ class Stacked:
     def __getitem__(self, index: int) -> Sample:
         image, mask, label, weight, key, context = self.batch
         survey, *known = context
-        one = Context(survey[index], *(cast(Tensor, values)[index] for values in known))
+        one = Context(survey[index], *(values[index] for values in known))
         return Sample(image[index], mask[index], label[index], weight[index], key[index], one)
 
     def __iter__(self) -> Iterator[Sample]:
@@ -109,8 +109,8 @@ def collate(
     images, masks, labels, weights, keys, contexts = zip(*samples, strict=True)
     surveys, *known = zip(*contexts, strict=True)
     context = Context(surveys, *map(torch.stack, known))
-    stacked = map(torch.stack, (images, masks, labels, weights))
-    return Batch(*stacked, key=keys, context=context)
+    image, mask, label, weight = map(torch.stack, (images, masks, labels, weights))
+    return Batch(image, mask, label, weight, keys, context)
 
 
 default_collate_fn_map[Sample] = collate

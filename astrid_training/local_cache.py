@@ -17,7 +17,7 @@ from itertools import accumulate
 from math import prod
 from pathlib import Path
 from threading import Lock
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -25,18 +25,15 @@ from numpy.typing import NDArray
 
 from astrid_training.errors import CacheFullError
 from astrid_training.files import write_atomically
-from astrid_training.pack_parts import DTYPES, PackReader, Part
+from astrid_training.pack_parts import DTYPES, KINDS, Kind, PackReader, Part
 
 __all__ = ["CACHE_BYTES", "Lease", "LocalCache", "LocalCopy"]
-
-Kind = Literal["images", "masks"]
 
 CACHE_BYTES = 50_000_000_000
 """What all copies may take where nothing else is said."""
 FETCHES_AT_ONCE = 4  # packs in memory, about 60 MB each
 FORMAT_VERSION = 1
 COMPLETE, DONE = "complete", "done"
-KINDS: tuple[Kind, ...] = ("images", "masks")
 
 
 class Lease:
@@ -116,9 +113,8 @@ class LocalCache:
                 self._make_room(job)
                 job.run()
         os.utime(job.folder / COMPLETE)
-        paths = (job.path(kind) for kind in KINDS)
-        rows = (_places(parts[kind], table.num_rows) for kind in KINDS)
-        return LocalCopy(*paths, *rows, lease)
+        image_row, mask_row = (_places(parts[kind], table.num_rows) for kind in KINDS)
+        return LocalCopy(job.path("images"), job.path("masks"), image_row, mask_row, lease)
 
     def fits(self, reader: PackReader, samples: int) -> bool:
         """Tell whether a copy of so many samples may be made at all, others removed."""

@@ -17,7 +17,10 @@ from astrid_training.store import Store
 
 __all__ = [
     "BOGUS_FOOTPRINT",
+    "DTYPES",
+    "KINDS",
     "VALID",
+    "Kind",
     "LoadedChannel",
     "PackReader",
     "Part",
@@ -30,7 +33,13 @@ __all__ = [
 VALID = "valid"
 LoadedChannel = Channel | Literal["valid"]
 BOGUS_FOOTPRINT = 2  # code of a rejected detection's pixels; to a network they are background
-DTYPES = {"images": np.dtype(np.float32), "masks": np.dtype(np.uint8), "flags": np.dtype(np.uint8)}
+Kind = Literal["images", "masks"]
+KINDS: tuple[Kind, ...] = ("images", "masks")
+DTYPES: dict[str, np.dtype[Any]] = {
+    "images": np.dtype(np.float32),
+    "masks": np.dtype(np.uint8),
+    "flags": np.dtype(np.uint8),
+}
 
 Integers = NDArray[np.int64]
 
@@ -121,19 +130,19 @@ class PackReader:
     spec: PreprocessSpec
     channels: tuple[str, ...]
 
-    def parts(self, kind: Literal["images", "masks"], table: pa.Table) -> list[Part]:
+    def parts(self, kind: Kind, table: pa.Table) -> list[Part]:
         """Return the samples of `table` by the packs of `kind` that `read` needs."""
         if kind == "masks":
             return split_by_pack(table, ["mask_pack"], "mask_row")
         packs = ["image_pack", "flag_pack"] if VALID in self.channels else ["image_pack"]
         return split_by_pack(table, packs, "image_row")
 
-    def shape(self, kind: Literal["images", "masks"]) -> tuple[int, int, int]:
+    def shape(self, kind: Kind) -> tuple[int, int, int]:
         """Return the shape of what one sample has of `kind`: (plane, y, x)."""
         planes = len(self.channels) if kind == "images" else 1
         return (planes, self.spec.padded_size, self.spec.padded_size)
 
-    def read(self, kind: Literal["images", "masks"], part: Part) -> NDArray[Any]:
+    def read(self, kind: Kind, part: Part) -> NDArray[Any]:
         """Return the part's samples, (sample, plane, y, x) float32 or, of masks, uint8.
 
         Masks have the footprints of rejected detections folded to background already.
@@ -159,11 +168,18 @@ class PackReader:
         return images
 
     def _pack(self, kind: str, digest: str, rows: Integers) -> NDArray[Any]:
-        data = self.store.get_verified(kind, ".npy", digest)
-        array: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
+        array = _as_array(self.store.get_verified(kind, ".npy", digest))
         check_pack(kind, digest, array, self.spec, int(rows[-1]) + 1)
         taken: NDArray[Any] = array[rows]
         return taken
+
+
+def _as_array(npy: bytes) -> NDArray[Any]:
+    """Return the array in the bytes of a `.npy` file, without a copy of them."""
+    file = io.BytesIO(npy)
+    np.lib.format.read_magic(file)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    return np.frombuffer(npy, dtype, offset=file.tell()).reshape(shape)
 
 
 def _without_value(shown: list[str]) -> Flag:

@@ -1,6 +1,6 @@
 """Where the pixels of a dataset are read from: its packs as they lie, or a copy on this machine."""
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from astrid_training.gather import Stamps
 from astrid_training.local_cache import Lease, LocalCache
-from astrid_training.pack_parts import VALID, PackReader, check_pack, planes_of
+from astrid_training.pack_parts import VALID, Kind, PackReader, check_pack, planes_of
 from astrid_training.packs import PackCache
 
 __all__ = ["PACKS_IN_PLACE", "Pixels", "open_pixels"]
@@ -79,9 +79,7 @@ def open_pixels(
     )
 
 
-def _as_they_lie(
-    kind: Literal["images", "masks"], reader: PackReader, table: pa.Table, packs: PackCache
-) -> Stamps:
+def _as_they_lie(kind: Kind, reader: PackReader, table: pa.Table, packs: PackCache) -> Stamps:
     """Return the rows in packs of a folder, after a look at each pack."""
     parts = reader.parts(kind, table)
     file, row = np.empty((2, table.num_rows), np.int32)

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset, Sampler
 if TYPE_CHECKING:
     from astrid_training.dataset import AstrIDTrainingDataset
 
-__all__ = ["BalancedSampler", "EpochSampler", "shuffled"]
+__all__ = ["BalancedSampler", "EpochSampler", "rank_of", "shuffled"]
 
 Integers = NDArray[np.int64]
 
@@ -50,7 +50,7 @@ class EpochSampler(Sampler[int]):
         """
         self.dataset = dataset
         self.seed, self.shuffle, self.epoch = seed, shuffle, 0
-        self.rank, self.world = _place(rank, world)
+        self.rank, self.world = rank_of(rank, world)
         self._total = len(dataset)  # type: ignore[arg-type]  # torch leaves __len__ out
 
     @property
@@ -147,7 +147,8 @@ def shuffled(count: int, *words: int) -> Integers:
     return np.argsort(drawn, kind="stable")
 
 
-def _place(rank: int | None, world: int | None) -> tuple[int, int]:
+def rank_of(rank: int | None, world: int | None) -> tuple[int, int]:
+    """Return this process's rank and how many there are; what is None, as torch.distributed says."""
     together = torch.distributed.is_available() and torch.distributed.is_initialized()
     if rank is None:
         rank = torch.distributed.get_rank() if together else 0
