@@ -1,6 +1,7 @@
 """Every failure that a caller may want to tell apart; each says its cause and its cure."""
 
 __all__ = [
+    "CacheFullError",
     "CollectionRefusedError",
     "DatabaseRightsError",
     "DatabaseUnavailableError",
@@ -39,6 +40,10 @@ class ForeignStoreError(ValueError):
 
 class StoreCorruptError(ValueError):
     """An object's bytes are not those its digest promises."""
+
+
+class CacheFullError(OSError):
+    """A dataset does not fit where copies of datasets may lie on this machine."""
 
 
 class UnusablePathError(ValueError):

@@ -39,6 +39,7 @@ ENVIRONMENT = MappingProxyType(
         "store_region": "ASTRID_STORE_REGION",
         "source_bucket": "CLOUDFLARE_R2_BUCKET_NAME",
         "source_hosts": "ASTRID_SOURCE_HOSTS",
+        "loader_cache_gb": "ASTRID_LOADER_CACHE_GB",
         "prefect_api_url": "PREFECT_API_URL",
         "prefect_ui_url": "PREFECT_UI_URL",
         "mlflow_tracking_uri": "MLFLOW_TRACKING_URI",
@@ -123,6 +124,11 @@ class Settings:
         return [host for host in (self.get("source_hosts") or "").split(",") if host]
 
     @property
+    def loader_cache_bytes(self) -> int:
+        """How much the loader's copies of datasets may take on this machine."""
+        return int(float(self._needed("loader_cache_gb")) * 1e9)
+
+    @property
     def prefect_api_url(self) -> str:
         """Prefect's API, as `http://host:port/api`."""
         return self._needed("prefect_api_url")
@@ -185,7 +191,11 @@ def resolve(home: Path | str | None = None, **overrides: str | None) -> Settings
         raise TypeError(f"no setting {sorted(unknown)}; the settings are {sorted(ENVIRONMENT)}")
     place = training_home(home)
     config = _read_config(place)
-    defaults = {"store_url": (place / "store").as_uri(), "store_region": "auto"}
+    defaults = {
+        "store_url": (place / "store").as_uri(),
+        "store_region": "auto",
+        "loader_cache_gb": "50",
+    }
     layers = [
         ("argument", {name: value for name, value in overrides.items() if value}),
         ("environment {}", _chosen_environment()),

@@ -10,6 +10,7 @@ POSTGRES = re.compile(r"^postgres(?:ql)?(?:\+(?P<driver>psycopg2?|asyncpg))?://"
 # up to the last @ before a query: a password may hold @ and / that nobody escaped
 PASSWORD = re.compile(r"(?<=://)([^:/@]*):[^@]*@(?:[^?#]*@)?")
 HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*)(:[0-9]{1,5})?")
+NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 TOKEN = re.compile(r"(?<=http://)[^:/@?#]+@|(?<=https://)[^:/@?#]+@")  # a user alone is a key
 IN_QUERY = re.compile(r"((?:password|secret|token|signature|credential)=)[^&#]*", re.IGNORECASE)
 
@@ -31,6 +32,8 @@ def normalise(name: str, value: str) -> str:
         return _store(value)
     if name == "source_hosts":
         return _hosts(value)
+    if name == "loader_cache_gb":
+        return _gigabytes(value)
     if name in {"prefect_api_url", "prefect_ui_url", "store_endpoint_url"}:
         return _http(value)
     return value
@@ -72,6 +75,12 @@ def _hosts(listed: str) -> str:
                 "scheme, path or *, such as archive.example.org,[2001:db8::1]:8080"
             )
     return ",".join(hosts)
+
+
+def _gigabytes(value: str) -> str:
+    if not NUMBER.fullmatch(value.strip()):
+        raise ValueError(f"is {value!r}, which is no size; write a number of gigabytes, such as 50")
+    return value.strip()
 
 
 def _http(url: str) -> str:

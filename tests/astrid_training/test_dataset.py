@@ -50,7 +50,7 @@ def test_an_item_is_the_published_sample(published: Any, splits: TrainingSplits)
 
 
 def test_types_and_shapes_of_an_item(splits: TrainingSplits) -> None:
-    image, mask, label, weight, key = splits.train[0]
+    image, mask, label, weight, key, _context = splits.train[0]
 
     assert (image.shape, image.dtype) == ((1, 64, 64), torch.float32)
     assert (mask.shape, mask.dtype) == ((1, 64, 64), torch.uint8)
@@ -98,7 +98,7 @@ def _epoch(loader: DataLoader[Any]) -> dict[str, tuple[Any, ...]]:
     seen = {}
     for batch in loader:
         assert isinstance(batch, Batch)
-        for image, mask, label, weight, key in zip(*batch, strict=True):
+        for image, mask, label, weight, key in zip(*batch[:5], strict=True):
             seen[key] = (image.sum().item(), int(mask.sum()), int(label), float(weight))
     return seen
 
@@ -260,7 +260,7 @@ def test_a_load_imports_neither_prefect_nor_mlflow(published: Any, tmp_path: Pat
 
 
 def test_sample_unpacks_in_the_documented_order() -> None:
-    assert Sample._fields == ("image", "mask", "label", "weight", "key")
+    assert Sample._fields == ("image", "mask", "label", "weight", "key", "context")
 
 
 def test_a_dataset_of_a_newer_format_is_refused(published: Any, tmp_path: Path) -> None:
