@@ -31,7 +31,7 @@ from astrid_training.migrate import migrate
 from astrid_training.packs import put_table, read_table
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.plan import plan_batches
-from astrid_training.processor import fingerprint
+from astrid_training.processors import Recipe
 from astrid_training.publish import Collected, publish
 from astrid_training.records import (
     BatchRef,
@@ -127,17 +127,18 @@ def collect(
         digest = put_table(store, "selections", table)
         selected = Selection(digest, as_of, table.num_rows, table["reason"].null_count)
         del table
+    recipe = Recipe.of(params.processor, params.preprocess)
     with meter.part("plan"), engine.connect() as connection:
         planned = plan_batches(
             connection,
             store,
             place.sources(),
             selected,
-            fingerprint(params.preprocess),
+            recipe.fingerprint,
             params.batch_samples,
         )
     with meter.part("build"):
-        built = build(engine, place, params, planned)
+        built = build(engine, place, params, recipe, planned)
     with meter.part("assemble"):
         assembled = assemble(store, selected, planned, built)
     with meter.part("leak gate"):
@@ -146,12 +147,17 @@ def collect(
         found = leaks.check_leaks(divided, place.packs(), params.preprocess)
         del divided
     with meter.part("publish"):
-        run = Collected(params, as_of, planned.source_digest, "benchmark", "none", [])
+        made = planned.source_digest, recipe.fingerprint
+        run = Collected(params, as_of, *made, "benchmark", "none", [])
         return publish(engine, store, place.packs(), assembled, run, found)
 
 
 def build(
-    engine: Engine, place: Workplace, params: TrainingDataCollectionParams, planned: Plan
+    engine: Engine,
+    place: Workplace,
+    params: TrainingDataCollectionParams,
+    recipe: Recipe,
+    planned: Plan,
 ) -> list[BuiltBatch]:
     """Build the batches side by side: threads that feed the workers."""
     workers.set_workers(params.workers)
@@ -161,11 +167,12 @@ def build(
         stamps, files = StampsRef(batch.targets, batch.samples, []), Downloaded([], [], [])
         if not batch.built:
             targets = read_table(place.store(), "targets", batch.targets)
-            files = downloads.fetch_sources(place.source_cache(), targets)
-            stamps = workers.run(steps.cut_stamps, place, batch.targets, files, params.preprocess)
+            files = downloads.fetch_sources(place.source_cache(), targets, recipe.reach)
+            stamps = workers.run(steps.cut_stamps, place, batch.targets, files, recipe)
             with engine.begin() as connection:
-                mark = fingerprint(params.preprocess)
-                register_stamps(connection, place.store(), batch.targets, stamps, mark)
+                register_stamps(
+                    connection, place.store(), batch.targets, stamps, recipe.fingerprint
+                )
         masks = workers.run(steps.draw_masks, place, stamps, batch.labels, params.mask)
         quality = workers.run(steps.score_samples, place, masks)
         rejects = files.rejects + stamps.rejects + masks.rejects + quality.rejects

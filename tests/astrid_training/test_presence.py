@@ -265,7 +265,7 @@ def test_a_second_collection_reads_no_pack_to_know_that_it_is_whole(
 def test_a_table_of_stamps_that_is_damaged_counts_as_gone(
     store: Store, database: Engine, gone: str
 ) -> None:
-    from astrid_training.plan import STAMPS
+    from astrid_training.batches import STAMPS
     from astrid_training.records import StampsRef
 
     packs = [

@@ -14,13 +14,13 @@ from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 
 from astrid_training import source_cache
+from astrid_training.batches import TARGETS
 from astrid_training.build import build_stamps
 from astrid_training.downloads import SourceCache, fetch_sources
 from astrid_training.packs import PackCache, put_table, read_table
 from astrid_training.params import PreprocessSpec
 from astrid_training.parts import AbsentBytesError, Part, is_part
 from astrid_training.pixels import AbsentPixelsError
-from astrid_training.plan import TARGETS
 from astrid_training.processor import AstronomicalImageProcessor
 from astrid_training.records import Downloaded, SourceFile
 from astrid_training.sources import Sources

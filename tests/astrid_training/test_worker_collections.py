@@ -14,7 +14,7 @@ from astrid_training.identity import dataset_digests
 from astrid_training.packs import put_table, read_table
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.plan import plan_batches
-from astrid_training.processor import fingerprint
+from astrid_training.processors import Recipe
 from astrid_training.records import BatchRef, BuiltBatch, Selection
 from astrid_training.selection import select_subjects
 from astrid_training.workers import Workers
@@ -29,14 +29,15 @@ def _content(sky: Any, place: Workplace, most: int, batch_samples: int) -> tuple
         table = select_subjects(connection, params, as_of)
         digest = put_table(store, "selections", table)
         selected = Selection(digest, as_of, table.num_rows, table["reason"].null_count)
-        mark = fingerprint(params.preprocess)
+        recipe = Recipe.of(params.processor, params.preprocess)
+        mark = recipe.fingerprint
         plan = plan_batches(connection, store, place.sources(), selected, mark, batch_samples)
     pool = Workers(most)
 
     def build(batch: BatchRef) -> BuiltBatch:
         targets = read_table(store, "targets", batch.targets)
-        files = downloads.fetch_sources(place.source_cache(), targets)
-        stamps = pool.run(steps.cut_stamps, place, batch.targets, files, params.preprocess)
+        files = downloads.fetch_sources(place.source_cache(), targets, recipe.reach)
+        stamps = pool.run(steps.cut_stamps, place, batch.targets, files, recipe)
         masks = pool.run(steps.draw_masks, place, stamps, batch.labels, params.mask)
         scored = pool.run(steps.score_samples, place, masks)
         rejects = files.rejects + stamps.rejects + masks.rejects + scored.rejects

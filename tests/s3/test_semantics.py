@@ -95,7 +95,8 @@ def test_a_list_of_several_pages_is_whole_and_sorted(server: Any, store: Store) 
     assert store.keys("many") == keys
     assert store.keys("none") == []
     (listed,), looked_up = store.objects("other"), store.head("other/one")
-    assert looked_up == replace(listed, modified=looked_up and looked_up.modified)
+    assert looked_up is not None
+    assert looked_up == replace(listed, modified=looked_up.modified)
     assert listed.modified  # of another resolution on some servers
 
 
