@@ -199,6 +199,7 @@ def test_a_plain_file_is_mapped_not_read(tmp_path: Path, profile: SurveyProfile)
     frame = read_frame(write(tmp_path, {}), profile, "science")
 
     assert isinstance(frame.pixels, np.ndarray)
+    assert isinstance(frame.planes[0].values, np.ndarray)
     assert not frame.pixels.flags.owndata
     assert frame.pixels.dtype == np.dtype(">f4")
     assert frame.window(slice(1, 3), slice(2, 5)).dtype.isnative
@@ -214,6 +215,7 @@ def test_planes_are_looked_at_window_by_window(tmp_path: Path) -> None:
     frame = read_frame(path, profile_for("hst"), "science")
 
     assert isinstance(frame.pixels, np.ndarray)
+    assert isinstance(frame.planes[0].values, np.ndarray)
     assert not frame.pixels.flags.owndata
     assert not frame.planes[0].values.flags.owndata
     assert np.isnan(frame.unmasked(slice(10, 11), slice(19, 22))).tolist() == [[False, True, False]]
