@@ -200,4 +200,8 @@ def _written(folder: Path, role: str, image: Image | None) -> Path | None:
 
 def _held(frame: Frame | None) -> Frame | None:
     """Return the frame with its pixels in memory, no matter what becomes of its file."""
-    return None if frame is None else replace(frame, pixels=np.array(frame.pixels), caches={})
+    if frame is None:
+        return None
+    height, width = frame.shape
+    pixels = np.array(frame.pixels[slice(0, height), slice(0, width)])
+    return replace(frame, pixels=pixels, caches={})
