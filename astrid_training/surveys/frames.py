@@ -78,8 +78,8 @@ class WeightPlane:
 class Frame:
     """A 2-D image. Pixels may be a view of a mapped file; take them through `window` or `data`."""
 
-    pixels: Pixels
-    """(height, width), any float type and byte order, units of the file."""
+    pixels: Any
+    """(height, width), any float type and byte order, units of the file: an array, or `Pixels`."""
     wcs: Any = None
     """A celestial WCS with astropy's methods, or None."""
     meta: FrameMeta = field(default_factory=FrameMeta)
