@@ -216,6 +216,8 @@ def test_planes_are_looked_at_window_by_window(tmp_path: Path) -> None:
     assert isinstance(frame.pixels, np.ndarray)
     assert isinstance(frame.planes[0].values, np.ndarray)
     assert not frame.pixels.flags.owndata
-    assert not frame.planes[0].values.flags.owndata
+    values = frame.planes[0].values
+    assert isinstance(values, np.ndarray)
+    assert not values.flags.owndata
     assert np.isnan(frame.unmasked(slice(10, 11), slice(19, 22))).tolist() == [[False, True, False]]
     assert not np.isnan(frame.window(slice(0, 10), slice(0, 70))).any()
