@@ -108,7 +108,7 @@ def publish(
         if ledger_head(connection, run.params.split) != draft.ledger_head:
             # others have published meanwhile; what was read before is still all there
             draft = _draft(connection, store, packs, assembled, run, draft.leaks)
-        same = _active_same(connection, store, run, draft.digests)
+        same = _active_same(connection, store, run, draft.digests, draft.same)
         dataset_id = same or uuid4()
         if same is None:
             _insert_dataset(connection, store, assembled, draft, run, dataset_id)
@@ -202,16 +202,25 @@ def _draft(
 
 
 def _active_same(
-    connection: Connection, store: Store, run: Collected, digests: Mapping[str, str]
+    connection: Connection,
+    store: Store,
+    run: Collected,
+    digests: Mapping[str, str],
+    looked_at: UUID | None = None,
 ) -> UUID | None:
     """Return the active dataset of this name that holds exactly this, in packs that are whole.
+
+    The packs of `looked_at` were looked at a moment ago and are not looked at again.
 
     Raises:
         DatasetRevokedError: if there is none, and somebody revoked one that did.
     """
     prepared = {**_identity(run, digests), "spec_fingerprint": run.spec_fingerprint}
     row = connection.execute(query("dataset_same"), prepared).one_or_none()
-    if row is None or not _is_whole(connection.engine, store, row.samples_key):
+    is_whole = row is not None and (
+        row.id == looked_at or _is_whole(connection.engine, store, row.samples_key)
+    )
+    if row is None or not is_whole:
         _check_not_revoked(connection, run, digests)
         return None
     same: UUID = row.id
