@@ -17,7 +17,7 @@ from itertools import accumulate
 from math import prod
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -45,6 +45,9 @@ class Lease:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("ab")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # who asked for workers holds it for them
 
     def share(self) -> None:
         """Wait until nobody makes or removes the copy."""

@@ -1,8 +1,7 @@
-"""Shuffled batches a second: from packs as they lie, from one copy, with turns; peers; the bare copy."""
+"""Shuffled batches a second: a copy, packs as they lie, turned, one channel, and other ways to store samples."""
 
 import json
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,11 +14,10 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from astrid_training.augment import Augmentation
-from astrid_training.dataset import AstrIDTrainingDataset
+from astrid_training.dataset import AstrIDTrainingDataset, Sample
 from astrid_training.digests import sample_key
-from astrid_training.items import Sample
 from astrid_training.local_cache import LocalCache
-from astrid_training.pack_parts import PackReader
+from astrid_training.pack_parts import LoadedChannel, PackReader
 from astrid_training.packs import put_array
 from astrid_training.params import PreprocessSpec
 from astrid_training.records import TrainingDataset
@@ -29,10 +27,12 @@ from benchmarks.peers import mosaic
 from benchmarks.rows import Row, at_least, not_installed
 from benchmarks.timing import interleave
 
-SAMPLES = 8192
-PEER_SAMPLES = 2048
+SAMPLES = 4000
+MANY_PACKS = 200
+SMALL = 500
+"""Samples stored one by one, and with MosaicML's streaming: those are slow to read."""
 BATCH = 256
-SIDE = 64
+CHANNELS: tuple[LoadedChannel, ...] = ("science", "reference", "difference")
 
 
 class OneByOne(Dataset[Sample]):
@@ -48,103 +48,53 @@ class OneByOne(Dataset[Sample]):
         return self._whole[index]
 
 
-class Files(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """A `.npy` for each image and each mask."""
+class Sets:
+    """Samples of noise in packs, and datasets that read them."""
 
-    def __init__(self, folder: Path, count: int) -> None:
-        rng = np.random.default_rng(3)
-        self._paths = [(folder / f"{n}.npy", folder / f"{n}-mask.npy") for n in range(count)]
-        for image, mask in self._paths:
-            np.save(image, rng.standard_normal((1, SIDE, SIDE), np.float32))
-            np.save(mask, (rng.random((1, SIDE, SIDE)) > 0.98).astype(np.uint8))
+    def __init__(self, folder: Path) -> None:
+        self.spec = PreprocessSpec()
+        self._store = Store((folder / "store").as_uri())
+        self._cache = LocalCache(folder / "cache")
+        self._table = _table(self._store, self.spec)
 
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        image, mask = self._paths[index]
-        return torch.from_numpy(np.load(image)), torch.from_numpy(np.load(mask))
-
-
-class Shards(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """MosaicML's MDS shards, read at random."""
-
-    def __init__(self, folder: Path, count: int) -> None:
-        writer, reader = (mosaic(f"streaming.base.format.mds.{part}") for part in WRITER_READER)
-        if writer is None or reader is None:
-            raise LookupError
-        columns = {
-            "image": f"ndarray:float32:1,{SIDE},{SIDE}",
-            "mask": f"ndarray:uint8:1,{SIDE},{SIDE}",
-        }
-        rng = np.random.default_rng(3)
-        with writer.MDSWriter(out=str(folder), columns=columns, size_limit=1 << 26) as out:
-            for _ in range(count):
-                image = rng.standard_normal((1, SIDE, SIDE), np.float32)
-                mask = (rng.random((1, SIDE, SIDE)) > 0.98).astype(np.uint8)
-                out.write({"image": image, "mask": mask})
-        index = json.loads((folder / "index.json").read_text())["shards"]
-        self._shards = [reader.MDSReader.from_json(str(folder), None, one) for one in index]
-        sizes = [len(shard) for shard in self._shards]
-        self._at = [(s, n) for s, size in enumerate(sizes) for n in range(size)]
-
-    def __len__(self) -> int:
-        return len(self._at)
-
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        shard, row = self._at[index]
-        item = self._shards[shard][row]
-        return torch.from_numpy(item["image"].copy()), torch.from_numpy(item["mask"].copy())
+    def open(
+        self,
+        channels: tuple[LoadedChannel, ...] = CHANNELS,
+        *,
+        in_place: bool = False,
+        augmentation: Augmentation | None = None,
+    ) -> AstrIDTrainingDataset:
+        """Return all samples as one split."""
+        reader = PackReader(self._store, self.spec, channels)
+        pixels = open_pixels(reader, self._table, self._cache, in_place=in_place)
+        record = _record(self.spec)
+        return AstrIDTrainingDataset(record, "train", self._table, pixels, channels, augmentation)
 
 
-WRITER_READER = ("writer", "reader")
-
-
-def make_dataset(
-    folder: Path,
-    pack: int,
-    stored: tuple[Any, ...] = ("difference",),
-    *,
-    in_place: bool | None = None,
-    augmentation: Augmentation | None = None,
-) -> AstrIDTrainingDataset:
-    """Write packs of noise and return them as a dataset of the difference alone."""
-    spec, rng = PreprocessSpec(channels=stored), np.random.default_rng(1)
-    store = Store(folder.as_uri())
-    side = spec.padded_size
-    rows = []
-    for start in range(0, SAMPLES, pack):
-        count = min(pack, SAMPLES - start)
-        stamps = rng.standard_normal((count, len(stored), side, side), np.float32)
-        images = put_array(store, "images", stamps)
-        drawn = (rng.random((count, side, side)) > 0.98).astype(np.uint8)
-        masks = put_array(store, "masks", drawn)
-        rows += [(sample_key("det", str(start + n)), images, n, masks, n) for n in range(count)]
-    table = _table(rows)
-    reader = PackReader(store, spec, ("difference",))
-    pixels = open_pixels(reader, table, LocalCache(folder / "cache"), in_place=in_place)
-    return AstrIDTrainingDataset(
-        _record(spec), "train", table, pixels, ("difference",), augmentation
-    )
-
-
-def _table(rows: list[tuple[str, str, int, str, int]]) -> pa.Table:
-    keys, images, image_rows, masks, mask_rows = zip(*rows, strict=True)
-    count = len(rows)
+def _table(store: Store, spec: PreprocessSpec) -> pa.Table:
+    """Write packs of noise; return the rows of the samples table that the loader reads."""
+    rng, side, size = np.random.default_rng(1), spec.padded_size, SAMPLES // MANY_PACKS
+    packs = []
+    for _ in range(MANY_PACKS):
+        images = rng.standard_normal((size, len(spec.channels), side, side), np.float32)
+        masks = (rng.random((size, side, side)) > 0.98).astype(np.uint8)
+        packs.append((put_array(store, "images", images), put_array(store, "masks", masks)))
+    rows, numbers = np.tile(np.arange(size, dtype=np.int32), MANY_PACKS), range(SAMPLES)
+    unknown = np.full(SAMPLES, np.nan)
     return pa.table(
         {
-            "sample_key": keys,
-            "image_pack": images,
-            "image_row": pa.array(image_rows, pa.int32()),
-            "mask_pack": masks,
-            "mask_row": pa.array(mask_rows, pa.int32()),
-            "is_anomaly": [n % 2 == 0 for n in range(count)],
-            "anomaly_type": ["supernova" if n % 2 == 0 else "artifact" for n in range(count)],
-            "weight": np.ones(count),
-            "survey": ["ztf"] * count,
-            "pixel_scale": np.ones(count),
-            "fwhm_px": np.full(count, 2.2),
-            "zero_point": np.full(count, 26.0),
+            "sample_key": [sample_key("det", str(number)) for number in numbers],
+            "image_pack": [images for images, _ in packs for _ in range(size)],
+            "image_row": rows,
+            "mask_pack": [masks for _, masks in packs for _ in range(size)],
+            "mask_row": rows,
+            "is_anomaly": [number % 2 == 0 for number in numbers],
+            "anomaly_type": [("supernova", "artifact")[number % 2] for number in numbers],
+            "weight": np.ones(SAMPLES),
+            "survey": ["bench"] * SAMPLES,
+            "pixel_scale": unknown,
+            "fwhm_px": unknown,
+            "zero_point": unknown,
         }
     )
 
@@ -156,83 +106,114 @@ def _record(spec: PreprocessSpec) -> TrainingDataset:
     return TrainingDataset(**values)
 
 
-def drain(of: Dataset[Any]) -> None:
-    """Take one epoch of shuffled batches."""
+def _drain(of: Dataset[Sample]) -> None:
     for _ in DataLoader(of, BATCH, shuffle=True):
         pass
 
 
-def copier() -> Callable[[], None]:
-    """Return the limit: shuffled rows of one array in memory, batch by batch."""
-    source: NDArray[np.float32] = np.ones((SAMPLES, SIDE, SIDE), np.float32)
+def _copy(planes: int, side: int) -> Callable[[], None]:
+    """Return the bare gather of as many images and masks as an epoch has: the limit."""
+    images = np.ones((SAMPLES, planes, side, side), np.float32)
+    masks = np.ones((SAMPLES, 1, side, side), np.uint8)
     order = np.random.default_rng(2).permutation(SAMPLES)
 
-    def copy() -> None:
+    def run() -> None:
         for start in range(0, SAMPLES, BATCH):
-            source[order[start : start + BATCH]]
+            at = order[start : start + BATCH]
+            images[at], masks[at]
 
-    return copy
+    return run
+
+
+def _one_file_each(folder: Path, samples: list[Sample]) -> Callable[[], None]:
+    """Store image and mask of each sample as `.npy` files of their own; return how to read them."""
+    folder.mkdir()
+    for number, sample in enumerate(samples):
+        np.save(folder / f"{number}.image.npy", sample.image.numpy())
+        np.save(folder / f"{number}.mask.npy", sample.mask.numpy())
+
+    def read(number: int, what: str) -> NDArray[Any]:
+        array: NDArray[Any] = np.load(folder / f"{number}.{what}.npy")
+        return array
+
+    return lambda: _stacked(lambda number: (read(number, "image"), read(number, "mask")))
+
+
+def _mds(folder: Path, samples: list[Sample]) -> Callable[[], None] | None:
+    """Store the samples as one MDS shard; return how to read them, None without the peer."""
+    writing = mosaic("streaming.base.format.mds.writer")
+    reading = mosaic("streaming.base.format.mds.reader")
+    if writing is None or reading is None:
+        return None
+    columns = {"image": "ndarray", "mask": "ndarray"}
+    with writing.MDSWriter(out=str(folder), columns=columns, size_limit=None) as writer:
+        for sample in samples:
+            writer.write({"image": sample.image.numpy(), "mask": sample.mask.numpy()})
+    (shard,) = json.loads((folder / "index.json").read_text(encoding="utf-8"))["shards"]
+    reader = reading.MDSReader.from_json(str(folder), None, shard)
+
+    def read(number: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        stored = reader[number]
+        return stored["image"], stored["mask"]
+
+    return lambda: _stacked(read)
+
+
+def _stacked(read: Callable[[int], tuple[NDArray[Any], NDArray[Any]]]) -> None:
+    """Read all samples in a shuffled order and stack them to batches."""
+    order = np.random.default_rng(2).permutation(SMALL).tolist()
+    for start in range(0, SMALL, BATCH):
+        images, masks = zip(*map(read, order[start : start + BATCH]), strict=True)
+        torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(masks))
+
+
+def _rates(folder: Path) -> dict[str, float]:
+    """Return samples a CPU-second of each way."""
+    sets = Sets(folder)
+    whole, side = sets.open(), sets.spec.stamp_size
+    single = sets.open(("difference",))
+    packs = sets.open(in_place=True)
+    turned = sets.open(augmentation=Augmentation(seed=1))
+    small = [whole[number] for number in range(SMALL)]
+    sides: dict[str, Callable[[], None]] = {
+        "copy": _copy(len(CHANNELS), side),
+        "copy of one": _copy(1, side),
+        "consolidated": lambda: _drain(whole),
+        "packs": lambda: _drain(packs),
+        "turned": lambda: _drain(turned),
+        "one channel": lambda: _drain(single),
+        "items": lambda: _drain(OneByOne(whole)),
+        "npy": _one_file_each(folder / "npy", small),
+    }
+    mds = _mds(folder / "mds", small)
+    if mds is not None:
+        sides["mds"] = mds
+    times = interleave(sides)
+    counts = dict.fromkeys(sides, SAMPLES) | dict.fromkeys(("npy", "mds"), SMALL)
+    return {name: counts[name] / timing.cpu_s for name, timing in times.items()}
 
 
 def report() -> list[Row]:
     """Return the rows of the table of results."""
     torch.set_num_threads(1)
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        turned = Augmentation(d4=True)
-        whole = make_dataset(folder / "copy", 1024, in_place=False)
-        sets: dict[str, Dataset[Any]] = {
-            "one copy": whole,
-            "8 packs as they lie": make_dataset(folder / "few", 1024, in_place=True),
-            "200 packs": make_dataset(folder / "many", 41),
-            "1 of 3 stored channels, 8 packs": make_dataset(
-                folder / "three", 1024, ("science", "reference", "difference")
-            ),
-            "with turns and flips": make_dataset(
-                folder / "turned", 1024, in_place=False, augmentation=turned
-            ),
-        }
-        sets["items"] = OneByOne(whole)
-        sides = {name: partial(drain, one) for name, one in sets.items()}
-        times = interleave({**sides, "copy": copier()})
-        rate = {name: SAMPLES / timing.cpu_s for name, timing in times.items()}
-        return [*_rows(rate), *_peers(folder, rate["one copy"])]
+    with TemporaryDirectory() as folder:
+        rate = _rates(Path(folder))
 
+    def row(name: str, ours: str, other: str, told: str, wanted: float) -> Row:
+        figure = f"{rate[ours]:,.0f} samples/CPU-s"
+        if other not in rate:
+            return Row(name, figure, not_installed(told))
+        ratio = rate[ours] / rate[other]
+        return Row(name, figure, f"{told} {rate[other]:,.0f}", ratio, at_least(ratio, wanted))
 
-def _rows(rate: dict[str, float]) -> list[Row]:
-    goals = {
-        "one copy": 0.5,
-        "200 packs": 0.4,
-        "1 of 3 stored channels, 8 packs": 0.7,
-        "with turns and flips": 0.2,
-    }
-    rows = []
-    for name in rate.keys() - {"items", "copy"}:
-        share = rate[name] / rate["copy"]
-        goal = at_least(share, goals[name]) if name in goals else None
-        what, ours = f"loader, batch {BATCH}, shuffled, {name}", f"{rate[name]:,.0f} samples/CPU-s"
-        rows.append(Row(what, ours, f"copy {rate['copy']:,.0f}", share, goal))
-    gain = rate["one copy"] / rate["items"]
-    rows.sort(key=lambda row: row.name)
-    shown = f"{rate['one copy']:,.0f} samples/CPU-s"
-    peer = f"item by item, default collate {rate['items']:,.0f}"
-    return [*rows, Row("loader, batches at once", shown, peer, gain, at_least(gain, 3.5))]
-
-
-def _peers(folder: Path, ours: float) -> list[Row]:
-    rows, shown = [], f"{ours:,.0f} samples/CPU-s"
-    for name, make, wanted in (("MosaicML MDS", Shards, 10.0), ("npy per sample", Files, 20.0)):
-        place = folder / name.replace(" ", "-")
-        place.mkdir()
-        try:
-            peer = make(place, PEER_SAMPLES)
-        except LookupError:
-            rows.append(Row(f"loader beside {name}", shown, not_installed(name)))
-            continue
-        took = interleave({name: partial(drain, peer)}, rounds=3)[name].cpu_s
-        theirs = PEER_SAMPLES / took
-        gain = at_least(ours / theirs, wanted)
-        rows.append(
-            Row(f"loader beside {name}", shown, f"{name} {theirs:,.0f}", ours / theirs, gain)
-        )
-    return rows
+    head = f"loader, batch {BATCH}, shuffled"
+    three, one = "3 channels", "1 of 3 channels"
+    return [
+        row(f"{head}, consolidated, {three}", "consolidated", "copy", "copy", 0.5),
+        row(f"{head}, {MANY_PACKS} packs in place, {three}", "packs", "copy", "copy", 0.4),
+        row(f"{head}, D4, consolidated, {three}", "turned", "copy", "copy", 0.2),
+        row(f"{head}, consolidated, {one}", "one channel", "copy of one", "copy of it", 0.7),
+        row(f"{head}, consolidated", "consolidated", "items", "item by item", 3.5),
+        row(f"{head}, consolidated", "consolidated", "mds", "MosaicML MDS", 10),
+        row(f"{head}, consolidated", "consolidated", "npy", "npy per sample", 20),
+    ]
