@@ -17,7 +17,7 @@ from itertools import accumulate
 from math import prod
 from pathlib import Path
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -46,8 +46,8 @@ class Lease:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("ab")
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # who asked for workers holds it for them
+    def __getstate__(self) -> dict[str, object]:
+        return {}  # a lock does not travel: the process that loaded the dataset keeps it
 
     def share(self) -> None:
         """Wait until nobody makes or removes the copy."""
@@ -107,17 +107,25 @@ class LocalCache:
         parts = {kind: reader.parts(kind, table) for kind in KINDS}
         job = _Job(self.folder / _name(reader, parts), reader, parts, table.num_rows)
         lease = Lease(job.folder.with_suffix(".lock"))
+        try:
+            self._keep(job, lease)
+        except BaseException:
+            lease.close()  # a traceback that somebody keeps must not keep others waiting
+            raise
+        os.utime(job.folder / COMPLETE)
+        image_row, mask_row = (_places(parts[kind], table.num_rows) for kind in KINDS)
+        return LocalCopy(job.path("images"), job.path("masks"), image_row, mask_row, lease)
+
+    def _keep(self, job: "_Job", lease: Lease) -> None:
+        """Return once there is a copy that the lease keeps."""
         while True:  # between making and sharing it, another process might remove it
             lease.share()
             if (job.folder / COMPLETE).is_file():
-                break
+                return
             lease.own()
             if not (job.folder / COMPLETE).is_file():
                 self._make_room(job)
                 job.run()
-        os.utime(job.folder / COMPLETE)
-        image_row, mask_row = (_places(parts[kind], table.num_rows) for kind in KINDS)
-        return LocalCopy(job.path("images"), job.path("masks"), image_row, mask_row, lease)
 
     def fits(self, reader: PackReader, samples: int) -> bool:
         """Tell whether a copy of so many samples may be made at all, others removed."""
