@@ -281,7 +281,7 @@ def report() -> list[Row]:
             at_least(gain, 1.7),
         ),
         Row(
-            f"1 % more validations at {SAMPLES:,} samples, imports apart, workers' and own",
+            f"1 % more validations at {SAMPLES:,} samples, imports apart, masks drawn again (a flow has them cached)",
             f"{again:.1f} CPU-s",
             f"the whole {whole:.1f} CPU-s",
             whole / again,
