@@ -168,11 +168,24 @@ def find_objects(places: Places) -> Numbers:
 
     What moves is never joined by place: another object will be there tomorrow.
     """
-    moves = places.moves
-    still = np.flatnonzero(~moves)
-    vectors = unit_vectors(places.ra_deg[still], places.dec_deg[still])
-    pairs, _ = close_pairs(vectors, places.radius_arcsec[still])
-    return components(len(places), still[pairs], chained([name or None for name in places.mover]))
+    still = np.flatnonzero(~places.moves)
+    first, same = _coincident(places, still)
+    vectors = unit_vectors(places.ra_deg[first], places.dec_deg[first])
+    pairs, _ = close_pairs(vectors, places.radius_arcsec[first])
+    named = chained([name or None for name in places.mover])
+    return components(len(places), first[pairs], same, named)
+
+
+def _coincident(places: Places, rows: Numbers) -> tuple[Numbers, Numbers]:
+    """Return the first of `rows` at each position and radius, and (n, 2) pairs of it with each.
+
+    Whoever is near one is near all of them, and pairs grow as the square of what is in one place:
+    a sample that the ledger knows is there at least twice.
+    """
+    columns = (places.ra_deg, places.dec_deg, places.radius_arcsec)
+    keys = np.stack([column[rows] for column in columns], axis=1)
+    _, first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    return rows[np.sort(first)], np.stack([rows[first][group.reshape(-1)], rows], axis=1)
 
 
 def visible_targets(places: Places, objects: Numbers) -> Numbers:

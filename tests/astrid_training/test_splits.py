@@ -1,6 +1,7 @@
 """A place on the sky has one split, for ever, wherever and whenever it is seen."""
 
 import dataclasses
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -115,6 +116,17 @@ def test_a_chain_of_neighbours_is_one_group() -> None:
 
     assert groups[0] == groups[1] == groups[2]
     assert groups[3].group_key != groups[0].group_key
+
+
+def test_one_place_seen_thousands_of_times_does_not_cost_its_square() -> None:
+    count = 3000
+    places = Seen([5.0] * count + [5.0 + STEP], [0.0] * (count + 1)).sighting().places
+    tracemalloc.start()
+    objects = find_objects(places)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert set(objects.tolist()) == {0}
+    assert peak < 1000 * count  # bytes; its pairs would take 24,000 a sample
 
 
 def test_wide_psfs_link_wider() -> None:
