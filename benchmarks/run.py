@@ -4,6 +4,7 @@
 colon goes to the benchmark: `scale:100000`. What was run replaces its section of RESULTS.md.
 """
 
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from astrid_training import cpu
 from benchmarks.rows import HEAD, Row
 from benchmarks.timing import ROUNDS, machine
 
@@ -32,6 +34,8 @@ NAMES = (
     "scale",
 )
 """Modules with a `report`, in the order of the table, which is that of a collection."""
+AS_WORKERS = {"sparse"}
+"""Those that run with what worker processes have in their environment."""
 RESULTS = Path(__file__).with_name("RESULTS.md")
 LIMIT_S = 600
 INTRODUCTION = """# Results
@@ -79,7 +83,14 @@ def measure(name: str, limit_s: float = LIMIT_S) -> tuple[list[str], str | None]
     with TemporaryDirectory() as folder:
         told = Path(folder) / "rows"
         command = [sys.executable, "-m", "benchmarks.run", "--into", str(told), name]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=sys.stderr, text=True)
+        added = cpu.environment() if module_of(name) in AS_WORKERS else {}
+        process = subprocess.Popen(
+            command,
+            stderr=subprocess.PIPE,
+            stdout=sys.stderr,
+            text=True,
+            env={**os.environ, **added},
+        )
         fault = None
         try:
             _, errors = process.communicate(timeout=limit_s)
