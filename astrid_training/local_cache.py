@@ -6,8 +6,10 @@ have a limit together: those that were used longest ago make room, those in use 
 
 import fcntl
 import os
+import random
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -32,6 +34,7 @@ __all__ = ["CACHE_BYTES", "Lease", "LocalCache", "LocalCopy"]
 CACHE_BYTES = 50_000_000_000
 """What all copies may take where nothing else is said."""
 FETCHES_AT_ONCE = 4  # packs in memory, about 60 MB each
+ASK_AGAIN_S = (0.02, 0.2)
 FORMAT_VERSION = 1
 COMPLETE, DONE = "complete", "done"
 
@@ -53,12 +56,8 @@ class Lease:
         """Wait until nobody makes or removes the copy."""
         fcntl.flock(self._file, fcntl.LOCK_SH)
 
-    def own(self) -> None:
-        """Wait until nobody else has it."""
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-
     def try_own(self) -> bool:
-        """Return whether nobody else has it; then it is ours."""
+        """Return whether nobody else has it; then it is ours, else we have none at all."""
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -122,8 +121,9 @@ class LocalCache:
             lease.share()
             if (job.folder / COMPLETE).is_file():
                 return
-            lease.own()
-            if not (job.folder / COMPLETE).is_file():
+            if not lease.try_own():  # by waiting for all others we would wait for their readers
+                time.sleep(random.uniform(*ASK_AGAIN_S))  # noqa: S311 - so that two do not meet again
+            elif not (job.folder / COMPLETE).is_file():
                 self._make_room(job)
                 job.run()
 

@@ -19,7 +19,7 @@ from astrid_training.presence import problems
 from astrid_training.store import Store
 from benchmarks.peers import mosaic
 from benchmarks.rows import Row, at_least, not_installed
-from benchmarks.selection import database
+from benchmarks.database import database
 from benchmarks.timing import ROUNDS
 
 SAMPLES = 512

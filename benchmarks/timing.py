@@ -5,7 +5,7 @@ import platform
 import re
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +23,7 @@ class Timing:
     cpu_s: float
 
 
-def interleave(sides: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, Timing]:
+def interleave(sides: Mapping[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, Timing]:
     """Run all sides in turn, `rounds` times, after one warm-up each."""
     for run in sides.values():
         run()
