@@ -27,8 +27,8 @@ from astrid_training.store import Store
 __all__ = ["Assembled", "assemble", "class_counts", "funnel_of", "split_counts"]
 
 
-NOT_OF_SAMPLES = ["step", "reason", "detail", "neighbours"]
-"""Columns of a selection that say why a subject left, or served to draw its mask."""
+NOT_OF_SAMPLES = ["step", "reason", "detail", "neighbours", "sampling_key"]
+"""Columns of a selection that say why a subject left, or served to choose it or to draw its mask."""
 
 
 @dataclass(frozen=True, slots=True)

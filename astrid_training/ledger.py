@@ -19,7 +19,7 @@ from astrid_training.splits import (
     assign_splits,
 )
 
-__all__ = ["extend_ledger", "ledger_head", "propose_splits"]
+__all__ = ["extend_ledger", "ledger_head", "propose_splits", "sampling_keys"]
 
 
 def propose_splits(
@@ -33,11 +33,34 @@ def propose_splits(
         policy: whose ledger.
         stamp_size: side of the stamp, pixels.
     """
+    sighting = _sighting(samples, policy, stamp_size)
+    return assign_splits(sighting, _members(connection, policy, sighting.places), policy)
+
+
+def sampling_keys(
+    samples: pa.Table, proposed: Sequence[Assignment], policy: SplitPolicy, stamp_size: int
+) -> list[str]:
+    """Return the key of each sample's sky group as if no dataset had been made before.
+
+    By these, caps choose. By the keys of the ledger, which knows what an earlier dataset has taken,
+    a collection that is repeated would take others.
+
+    Args:
+        samples: as for `propose_splits`.
+        proposed: what that gave for them.
+        policy: of the groups.
+        stamp_size: side of the stamp, pixels.
+    """
+    if any(one.known for one in proposed):
+        proposed = assign_splits(_sighting(samples, policy, stamp_size), [], policy).assignments
+    return [one.group_key for one in proposed]
+
+
+def _sighting(samples: pa.Table, policy: SplitPolicy, stamp_size: int) -> Sighting:
     places = places_of(samples, stamp_size, by_field=policy.by_night)
-    sighting = Sighting(
+    return Sighting(
         places, samples["observation_time"].to_pylist(), stamp_size * pixel_scales(samples)
     )
-    return assign_splits(sighting, _members(connection, policy, places), policy)
 
 
 def _members(connection: Connection, policy: SplitPolicy, places: Places) -> list[LedgerMember]:

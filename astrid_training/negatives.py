@@ -53,8 +53,10 @@ def cap_rejected(selection: pa.Table, params: TrainingDataCollectionParams) -> p
     if share is None or not real:
         return selection
     rejected = np.flatnonzero(pc.and_(kept, pc.invert(selection["is_anomaly"])).to_numpy())
-    few = selection.select(["group_key", "sample_key"]).take(rejected).to_pylist()
-    ranks = [(sampling_rank(params.split.salt, row["group_key"]), row["sample_key"]) for row in few]
+    few = selection.select(["sampling_key", "sample_key"]).take(rejected).to_pylist()
+    ranks = [
+        (sampling_rank(params.split.salt, row["sampling_key"]), row["sample_key"]) for row in few
+    ]
     order = sorted(range(len(ranks)), key=ranks.__getitem__)
     beyond = np.zeros(selection.num_rows, bool)
     beyond[rejected[order[int(share * real) :]]] = True

@@ -10,17 +10,17 @@ from astrid_training.digests import unit_hash
 __all__ = ["sampling_rank", "take_evenly"]
 
 
-def sampling_rank(salt: str, group_key: str) -> float:
+def sampling_rank(salt: str, sampling_key: str) -> float:
     """Return where a sky group stands, from 0 to 1, when only some of them are taken.
 
     It is another number than the one that decides the split: by that one, the first groups to be
     taken would be those of train, and the last ones those of test.
     """
-    return unit_hash(f"{salt}|sampling", group_key)
+    return unit_hash(f"{salt}|sampling", sampling_key)
 
 
 def take_evenly(
-    strata: Sequence[str], group_keys: Sequence[str], keys: Sequence[str], salt: str, limit: int
+    strata: Sequence[str], sampling_keys: Sequence[str], keys: Sequence[str], salt: str, limit: int
 ) -> NDArray[np.bool_]:
     """Return (n,) which subjects are taken: from each stratum as many as the others allow.
 
@@ -29,7 +29,7 @@ def take_evenly(
 
     Args:
         strata: (n,) survey and class.
-        group_keys: (n,) of the sky groups.
+        sampling_keys: (n,) of the sky groups, see `ledger.sampling_keys`.
         keys: (n,) lasting names; they order subjects of one group.
         salt: of the hash.
         limit: most subjects.
@@ -38,8 +38,8 @@ def take_evenly(
     if size <= limit:
         return np.ones(size, bool)
     _, stratum = np.unique(np.asarray(strata, str), return_inverse=True)
-    hashes = {key: sampling_rank(salt, key) for key in set(group_keys)}
-    rank = np.array([hashes[key] for key in group_keys])
+    hashes = {key: sampling_rank(salt, key) for key in set(sampling_keys)}
+    rank = np.array([hashes[key] for key in sampling_keys])
     name = np.asarray(keys, str)
     within = np.lexsort((name, rank, stratum))
     position = np.empty(size, np.int64)

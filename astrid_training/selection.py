@@ -16,7 +16,7 @@ from astrid_training.digests import sample_key
 from astrid_training.groups import PLACED
 from astrid_training.images import IMAGES, choose_images, image_problems
 from astrid_training.labels import Labels, label_subjects
-from astrid_training.ledger import propose_splits
+from astrid_training.ledger import propose_splits, sampling_keys
 from astrid_training.neighbours import NEIGHBOURS
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.problems import first_problems
@@ -71,6 +71,7 @@ SELECTION = pa.schema(
         ("selected_for", pa.string()),  # why it is in: see `_selected_for`
         ("candidates_fwhm_px", pa.float64()),  # median over 20 or more of the exposure
         ("neighbours", NEIGHBOURS),
+        ("sampling_key", pa.string()),  # see `ledger.sampling_keys`
         ("group_key", pa.string()),
         ("split", pa.string()),  # proposed; publishing decides
         *IMAGES,
@@ -166,10 +167,11 @@ def _capped(
     side = params.preprocess.stamp_size
     assigned = propose_splits(connection, places, params.split, side).assignments
     groups = [one.group_key for one in assigned]
+    sampling = sampling_keys(places, assigned, params.split, side)
     kinds = pc.if_else(places["is_anomaly"], places["anomaly_type"], "bogus")
     strata = pc.binary_join_element_wise(places["survey"], kinds, "|").to_pylist()
     keys = places["sample_key"].to_pylist()
-    taken = take_evenly(strata, groups, keys, params.split.salt, params.max_samples)
+    taken = take_evenly(strata, sampling, keys, params.split.salt, params.max_samples)
     beyond = np.zeros(table.num_rows, bool)
     beyond[np.flatnonzero(kept)[~taken]] = True
     reason, detail = "beyond_max_samples", f"max_samples={params.max_samples}"
@@ -177,7 +179,12 @@ def _capped(
     table = _put(table, "detail", beyond, detail)
     table = _put(table, "step", pc.is_valid(table["reason"]).to_numpy(), STEP)
     place = np.full(table.num_rows, None, object)
-    for name, values in (("group_key", groups), ("split", [one.split for one in assigned])):
+    given = {
+        "sampling_key": sampling,
+        "group_key": groups,
+        "split": [one.split for one in assigned],
+    }
+    for name, values in given.items():
         place[kept] = values
         table = _set(table, name, pa.array(place, pa.string()))
     chosen = _selected_for(capped=bool(beyond.any()), scored=params.min_model_score is not None)
