@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from astrid_training.packs import PackWriter, pack_key, put_array
 from astrid_training.presence import problems
 from astrid_training.store import Store
+from benchmarks.database import database
 from benchmarks.peers import mosaic
 from benchmarks.rows import Row, at_least, not_installed
-from benchmarks.database import database
 from benchmarks.timing import ROUNDS
 
 SAMPLES = 512

@@ -23,7 +23,9 @@ class Timing:
     cpu_s: float
 
 
-def interleave(sides: Mapping[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, Timing]:
+def interleave(
+    sides: Mapping[str, Callable[[], object]], rounds: int = ROUNDS
+) -> dict[str, Timing]:
     """Run all sides in turn, `rounds` times, after one warm-up each."""
     for run in sides.values():
         run()
