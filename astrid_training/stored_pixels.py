@@ -16,8 +16,8 @@ __all__ = ["PACKS_IN_PLACE", "Pixels", "open_pixels"]
 PACKS_IN_PLACE = 16
 """Up to so many image packs in a folder are read as they lie.
 
-Shuffled batches of 256 come at .9 of the rate of a copy from 8 packs and at .7 from 200; the copy
-costs disk and time, and 2,000 packs are as many open files.
+Shuffled batches of 256 come at .6 of the rate of a copy; but a copy costs disk and the time to make
+it, and few packs are soon read.
 """
 
 
