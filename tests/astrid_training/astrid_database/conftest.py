@@ -16,6 +16,7 @@ from astrid_training.migrate import migrate
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.selection import select_subjects
 from astrid_training.simulate.rows import TABLES
+from astrid_training.store import Store
 
 ROLES = Path(__file__).parents[3] / "sql" / "roles"
 PASSWORD = "for-this-test-only"
@@ -79,7 +80,8 @@ def sky(
     if who == "collector":
         migrate(engine)
     shutil.copytree(_simulated.home / "store", tmp_path / "sky" / "store")
-    yield dataclasses.replace(_simulated, engine=engine, home=tmp_path / "sky")
+    home, store = tmp_path / "sky", Store(f"file://{tmp_path}/sky/store")
+    yield dataclasses.replace(_simulated, engine=engine, home=home, store=store)
     engine.dispose()
 
 
