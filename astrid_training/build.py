@@ -18,10 +18,11 @@ from astrid_training.database import query
 from astrid_training.digests import digest_bytes
 from astrid_training.downloads import SourceCache
 from astrid_training.errors import FitsRefusedError
-from astrid_training.exposures import ExposureContext, ExposureStamps, Target, build_exposure
+from astrid_training.exposures import ExposureStamps, Target, build_exposure
 from astrid_training.faults import fault_point
 from astrid_training.masks import Targets, make_masks
 from astrid_training.measure import MEASUREMENTS
+from astrid_training.needs import context_of
 from astrid_training.neighbours import place_neighbours
 from astrid_training.packs import PackCache, PackWriter, put_table, read_table
 from astrid_training.params import Channel, MaskRule, PreprocessSpec
@@ -79,7 +80,7 @@ def build_stamps(
     for exposure in exposures_of(rows):
         try:
             frames = _frames(exposure[0], files, cache)
-            stamps = build_exposure(frames, _targets(exposure), processor, _context(exposure[0]))
+            stamps = build_exposure(frames, _targets(exposure), processor, context_of(exposure[0]))
         except FitsRefusedError as error:  # tiles are decoded where a stamp needs them
             rejects += _all_rejected(exposure, error)
             continue
@@ -153,17 +154,6 @@ def _all_rejected(exposure: Sequence[Row], error: FitsRefusedError) -> list[Reje
 def _targets(exposure: Sequence[Row]) -> list[Target]:
     names = ("sample_key", "ra_deg", "dec_deg", "pixel_x", "pixel_y")
     return [Target(**{name: row[name] for name in names}) for row in exposure]
-
-
-def _context(row: Row) -> ExposureContext:
-    return ExposureContext(
-        survey=row["survey"],
-        band=row["band"],
-        seeing_arcsec=row["seeing_arcsec"],
-        pixel_scale=row["pixel_scale"],
-        profile=profile_for(row["survey"], row["science_kind"]),
-        candidates_fwhm_px=row["candidates_fwhm_px"],
-    )
 
 
 def register_stamps(

@@ -32,6 +32,7 @@ __all__ = ["preprocess", "stamps_present"]
             "astrid_training.fits_images",
             "astrid_training.fits_trouble",
             "astrid_training.measure",
+            "astrid_training.needs",
             "astrid_training.ordered",
             "astrid_training.parts",
             "astrid_training.pixels",
