@@ -3,6 +3,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+# a file stays in one process; the long ones of deployments begin early, as they are collected
+TWO_AT_ONCE := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help install demo test test-all peers bench check format lock down clean
 
@@ -25,10 +27,10 @@ demo: install ## Everything once: stack, simulated sky, collection, training, re
 	@$(BIN)/astrid-training demo
 
 test: install ## The default test suite.
-	@$(BIN)/pytest -q -m 'not slow and not s3 and not bench'
+	@$(BIN)/pytest -q $(TWO_AT_ONCE) -m 'not slow and not s3 and not bench'
 
 test-all: install ## The slow tests too.
-	@$(BIN)/pytest -q -m 'not bench'
+	@$(BIN)/pytest -q $(TWO_AT_ONCE) -m 'not bench'
 
 check: install ## Lint, format, types, direction of imports, then the tests.
 	$(BIN)/ruff check .

@@ -32,6 +32,7 @@ _NAMES = {
             "stamps",
             "mask_tables",
             "built",
+            "divisions",
             "samples",
         ),
         r"[0-9a-f]{64}\.parquet",

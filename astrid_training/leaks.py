@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
-from sqlalchemy import Connection
 
-from astrid_training.digests import digest_many
+from astrid_training.division import Divided
 from astrid_training.duplicates import (
     LEAST_ALIKE,
     alike,
@@ -22,19 +20,12 @@ from astrid_training.duplicates import (
 )
 from astrid_training.errors import GateFailedError
 from astrid_training.groups import numbered, pixel_scales, planes
-from astrid_training.ledger import propose_splits
-from astrid_training.negatives import hold_back
 from astrid_training.packs import PackCache
-from astrid_training.params import (
-    Channel,
-    PreprocessSpec,
-    SplitPolicy,
-    TrainingDataCollectionParams,
-)
+from astrid_training.params import Channel, PreprocessSpec
 from astrid_training.records import Leaks, Reject
-from astrid_training.splits import SPLITS, Assignment
+from astrid_training.splits import SPLITS
 
-__all__ = ["Divided", "LeaksFoundError", "check_leaks", "divide", "near_duplicates"]
+__all__ = ["LeaksFoundError", "check_leaks", "near_duplicates"]
 
 STEP = "check_leaks"
 ROUNDING_PX = 1
@@ -54,39 +45,6 @@ class LeaksFoundError(GateFailedError):
     """Training and judgement share something that was not set aside."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Divided:
-    """Samples with group and split, before anything is set aside."""
-
-    samples: pa.Table
-    """Sorted by sample_key; `split` is train, val, test or quarantine, "" in a gap of time."""
-    assignments: list[Assignment]
-    policy: SplitPolicy
-    facts: Mapping[str, Any]
-
-    @property
-    def digest(self) -> str:
-        """Return what names this division of these samples."""
-        rows = zip(self.samples["sample_key"].to_pylist(), self.assignments, strict=True)
-        return digest_many(f"{key}|{one.group_key}|{one.split}|{one.reason}" for key, one in rows)
-
-
-def divide(
-    connection: Connection, samples: pa.Table, params: TrainingDataCollectionParams
-) -> Divided:
-    """Return the samples divided as the ledger has it now; see `ledger.propose_splits`.
-
-    What no model may be judged by is held back from val and test; see `negatives.hold_back`.
-    """
-    policy = params.split
-    division = propose_splits(connection, samples, policy, params.preprocess.stamp_size)
-    assignments = hold_back(samples, division.assignments, params.negatives, policy.salt)
-    for name in ("group_key", "split"):
-        values = pa.array([getattr(one, name) for one in assignments], pa.string())
-        samples = samples.set_column(samples.column_names.index(name), name, values)
-    return Divided(samples, assignments, policy, division.facts)
-
-
 def check_leaks(divided: Divided, packs: PackCache, spec: PreprocessSpec) -> Leaks:
     """Return which samples are set aside so that nothing leaks, and the proof that nothing does.
 
@@ -96,7 +54,7 @@ def check_leaks(divided: Divided, packs: PackCache, spec: PreprocessSpec) -> Lea
 
     Args:
         divided: samples with their groups and splits.
-        packs: where their stamps lie.
+        packs: where their stamps lie; its store gets the division.
         spec: how stamps are made.
 
     Raises:
@@ -129,7 +87,7 @@ def check_leaks(divided: Divided, packs: PackCache, spec: PreprocessSpec) -> Lea
         "groups_per_split": _group_counts(left),
     }
     _judge(proof)
-    return Leaks(divided.digest, rejects, proof)
+    return Leaks(divided.keep(packs.store), divided.ledger_head, rejects, proof)
 
 
 def _left(divided: Divided, away: Mapping[int, Reason]) -> Rows:

@@ -26,6 +26,7 @@ __all__ = [
     "put_array",
     "put_table",
     "read_table",
+    "table_bytes",
 ]
 
 FORMAT_VERSION = 1
@@ -88,9 +89,14 @@ def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
 
 def put_table(store: Store, kind: str, table: pa.Table) -> str:
     """Store `table` as Parquet under its digest and return it."""
+    return store.put_named_by_content(kind, ".parquet", table_bytes(table))
+
+
+def table_bytes(table: pa.Table) -> bytes:
+    """Return `table` as Parquet."""
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd")
-    return store.put_named_by_content(kind, ".parquet", sink.getvalue())
+    return sink.getvalue()
 
 
 def read_table(store: Store, kind: str, digest: str) -> pa.Table:
@@ -104,7 +110,7 @@ class PackCache:
     """Packs as read-only memory maps: in place when the store is a folder, else fetched once."""
 
     def __init__(self, store: Store, folder: Path) -> None:
-        self._store = store
+        self.store = store
         self._folder = folder
 
     def open(self, kind: str, digest: str) -> NDArray[Any]:
@@ -126,23 +132,23 @@ class PackCache:
     def path(self, kind: str, digest: str) -> Path:
         """Return a local file with the pack's bytes, fetching it when the store is remote."""
         key = pack_key(kind, digest)
-        local = self._store.local_path(key)
+        local = self.store.local_path(key)
         if local is not None:
             if not local.is_file():
                 raise MissingObjectError(
-                    f"no pack {key} in {self._store.url}; collect the dataset again to rebuild it"
+                    f"no pack {key} in {self.store.url}; collect the dataset again to rebuild it"
                 )
             return local
         cached = self._folder / key
         if not cached.is_file():
-            write_atomically(cached, self._store.get_verified(kind, ".npy", digest))
+            write_atomically(cached, self.store.get_verified(kind, ".npy", digest))
         return cached
 
     def verify(self, kind: str, digest: str) -> None:
         """Return if the stored bytes are those the digest promises; see `get_verified`."""
-        local = self._store.local_path(pack_key(kind, digest))
+        local = self.store.local_path(pack_key(kind, digest))
         if local is None:
-            self._store.get_verified(kind, ".npy", digest)
+            self.store.get_verified(kind, ".npy", digest)
             return
         got = digest_bytes(self.path(kind, digest).read_bytes())
         if got != digest:

@@ -15,6 +15,7 @@ from astrid_training.assemble import Assembled, class_counts, funnel_of, split_c
 from astrid_training.claims import settle_batches
 from astrid_training.database import query
 from astrid_training.digests import digest_value
+from astrid_training.division import Divided, divide, recall_division
 from astrid_training.errors import (
     DatasetRevokedError,
     GateFailedError,
@@ -22,7 +23,7 @@ from astrid_training.errors import (
     StoreCorruptError,
 )
 from astrid_training.identity import dataset_digests, query_digest, version_id
-from astrid_training.leaks import check_leaks, divide
+from astrid_training.leaks import check_leaks
 from astrid_training.ledger import extend_ledger, ledger_head
 from astrid_training.migrate import migrations
 from astrid_training.packs import FORMAT_VERSION, PackCache, put_table
@@ -163,10 +164,7 @@ def _draft(
     leaks: Leaks | None,
 ) -> _Draft:
     params = run.params
-    head = ledger_head(connection, params.split)
-    divided = divide(connection, assembled.samples, params)
-    if leaks is None or leaks.division != divided.digest:
-        leaks = check_leaks(divided, packs, params.preprocess)
+    divided, leaks = _divided(connection, store, packs, assembled, run, leaks)
     kept, quarantined = _parts(divided.samples, leaks)
     rejects = sorted([*assembled.rejects, *leaks.set_aside], key=lambda one: one.sample_key)
     first, keys = assembled.funnel[0], kept["sample_key"].to_pylist()
@@ -179,7 +177,7 @@ def _draft(
     if quarantined.num_rows:
         samples = pa.concat_tables([kept, quarantined], promote_options="default")
         samples = samples.sort_by("sample_key")
-    asked = query_digest(params, run.as_of, len(migrations()), head)
+    asked = query_digest(params, run.as_of, len(migrations()), divided.ledger_head)
     digests = {
         "query": digest_value([asked, str(run.derived_from)]) if run.derived_from else asked,
         "source": run.source_digest,
@@ -196,9 +194,32 @@ def _draft(
         report=report,
         leaks=leaks,
         digests=digests,
-        ledger_head=head,
+        ledger_head=divided.ledger_head,
         same=_active_same(connection, store, run, digests),
     )
+
+
+def _divided(
+    connection: Connection,
+    store: Store,
+    packs: PackCache,
+    assembled: Assembled,
+    run: Collected,
+    leaks: Leaks | None,
+) -> tuple[Divided, Leaks]:
+    """Return the samples divided by the ledger as it is now, and what the leak gate finds of that.
+
+    While the ledger is as the gate saw it, that is what the gate saw.
+    """
+    params, samples = run.params, assembled.samples
+    if leaks is not None and leaks.ledger_head == ledger_head(connection, params.split):
+        seen = recall_division(store, leaks, samples, params.split)
+        if seen is not None:
+            return seen, leaks
+    divided = divide(connection, samples, params)
+    if leaks is None or leaks.division != divided.digest:
+        leaks = check_leaks(divided, packs, params.preprocess)
+    return divided, leaks
 
 
 def _active_same(

@@ -178,7 +178,10 @@ class Leaks:
     """What the leak gate found of one division of samples."""
 
     division: str
-    """Digest of the samples with their groups and splits: of another division it proves nothing."""
+    """`divisions/<digest>.parquet`: sample_key and the fields of `splits.Assignment`, before anything
+    is set aside. Of another division this proves nothing."""
+    ledger_head: int
+    """Of the ledger that they were divided by."""
     set_aside: list[Reject]
     """Samples that leave so that nothing leaks; those with reason bridge stay as quarantine."""
     proof: dict[str, Any]

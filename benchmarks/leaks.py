@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from astrid_training.digests import sample_key
-from astrid_training.leaks import Divided, check_leaks, near_duplicates
+from astrid_training.division import Divided
+from astrid_training.leaks import check_leaks, near_duplicates
 from astrid_training.packs import PackCache, put_array
 from astrid_training.params import PreprocessSpec, SplitPolicy
 from astrid_training.splits import Assignment, hashed_split
@@ -58,7 +59,7 @@ def make_samples(store: Store) -> Divided:
         }
     )
     given = [Assignment(key, split, known=False) for key, split in zip(keys, splits, strict=True)]
-    return Divided(samples, given, SplitPolicy(), {})
+    return Divided(samples, given, SplitPolicy(), {}, 0)
 
 
 def report() -> list[Row]:

@@ -23,7 +23,7 @@ from threading import Event, Thread
 import psutil
 from sqlalchemy import Engine
 
-from astrid_training import downloads, leaks, selection, steps, workers
+from astrid_training import division, downloads, leaks, selection, steps, workers
 from astrid_training.assemble import assemble
 from astrid_training.build import register_stamps
 from astrid_training.database import open_database
@@ -143,7 +143,7 @@ def collect(
         assembled = assemble(store, selected, planned, built)
     with meter.part("leak gate"):
         with engine.connect() as connection:
-            divided = leaks.divide(connection, assembled.samples, params)
+            divided = division.divide(connection, assembled.samples, params)
         found = leaks.check_leaks(divided, place.packs(), params.preprocess)
         del divided
     with meter.part("publish"):

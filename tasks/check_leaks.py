@@ -3,7 +3,7 @@
 from prefect import task
 from prefect.logging import get_run_logger
 
-from astrid_training import leaks
+from astrid_training import division, leaks
 from astrid_training.assemble import assemble
 from astrid_training.faults import fault_point
 from astrid_training.params import TrainingDataCollectionParams
@@ -20,6 +20,7 @@ __all__ = ["check_leaks"]
         version=1,
         modules=(
             "astrid_training.leaks",
+            "astrid_training.division",
             "astrid_training.splits",
             "astrid_training.groups",
             "astrid_training.duplicates",
@@ -44,7 +45,7 @@ def check_leaks(
     fault_point("check_leaks", "before")
     samples = assemble(places.store(), selection, plan, built).samples
     with places.database().connect() as connection:
-        divided = leaks.divide(connection, samples, params)
+        divided = division.divide(connection, samples, params)
     found = leaks.check_leaks(divided, places.packs(), params.preprocess)
     fault_point("check_leaks", "after")
     get_run_logger().info(

@@ -307,7 +307,8 @@ def _collect_from(sky: Sky) -> Collect:
     def run(**fields: object) -> PublishedDataset:
         from astrid_training import build, downloads, plan, selection
         from astrid_training.assemble import assemble
-        from astrid_training.leaks import check_leaks, divide
+        from astrid_training.division import divide
+        from astrid_training.leaks import check_leaks
         from astrid_training.packs import put_table, read_table
         from astrid_training.processors import Recipe
         from astrid_training.publish import Collected, publish

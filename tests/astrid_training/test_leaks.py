@@ -13,8 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from astrid_training.division import Divided
 from astrid_training.groups import pixel_scales, places_of
-from astrid_training.leaks import Divided, LeaksFoundError, check_leaks
+from astrid_training.leaks import LeaksFoundError, check_leaks
 from astrid_training.packs import PackCache, put_array
 from astrid_training.params import PreprocessSpec, SplitPolicy
 from astrid_training.splits import Assignment, Sighting, assign_splits
@@ -109,7 +110,7 @@ def divided(samples: pa.Table, splits: Sequence[str] | None = None) -> Divided:
     for name in ("group_key", "split"):
         values = pa.array([getattr(one, name) for one in given], pa.string())
         samples = samples.set_column(samples.column_names.index(name), name, values)
-    return Divided(samples, given, POLICY, facts)
+    return Divided(samples, given, POLICY, facts, 0)
 
 
 def reasons(found: Any) -> dict[int, str]:

@@ -3,6 +3,7 @@
 import io
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -271,16 +272,24 @@ def test_the_same_sky_in_another_home_has_the_same_digests(
     databases.drop(engine)
 
 
+@pytest.mark.parametrize("stale", ["the ledger has grown", "the samples are others"])
 def test_a_proof_of_another_division_is_not_believed(
-    sky: Any, collect: Collect, monkeypatch: pytest.MonkeyPatch
+    sky: Any, collect: Collect, monkeypatch: pytest.MonkeyPatch, stale: str
 ) -> None:
     honest = leaks.check_leaks
 
-    def stale(*inputs: Any) -> Any:
-        found = honest(*inputs)
-        return type(found)("of another division", [], {"groups": 0})
+    def of_others(divided: Any, packs: Any, spec: Any) -> Any:
+        found = honest(divided, packs, spec)
+        if stale == "the ledger has grown":
+            return replace(found, ledger_head=-1, division="0" * 64, set_aside=[], proof={})
+        others = replace(
+            divided, samples=divided.samples.slice(1), assignments=divided.assignments[1:]
+        )
+        return replace(found, division=others.keep(packs.store), set_aside=[], proof={})
 
-    monkeypatch.setattr(leaks, "check_leaks", stale)  # what the step says; publishing has its own
+    monkeypatch.setattr(
+        leaks, "check_leaks", of_others
+    )  # what the step says; publishing has its own
 
     published = collect()
 
@@ -292,8 +301,11 @@ def test_a_proof_of_the_same_division_is_not_made_twice(
     collect: Collect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unwanted(*inputs: Any) -> Any:
-        raise AssertionError("the gate looked again though nothing had changed")
+        raise AssertionError(
+            "the gate looked, or the samples were divided, again though nothing had changed"
+        )
 
-    monkeypatch.setattr("astrid_training.publish.check_leaks", unwanted)
+    for step in ("check_leaks", "divide"):
+        monkeypatch.setattr(f"astrid_training.publish.{step}", unwanted)
 
     assert collect().total_samples > 0
