@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from astrid_training.build import BUILT
 from astrid_training.errors import FunnelError
+from astrid_training.memory import give_back
 from astrid_training.negatives import SKY
 from astrid_training.packs import read_table
 from astrid_training.records import (
@@ -79,23 +80,25 @@ def _join(told: pa.Table, store: Store, built: Sequence[BuiltBatch]) -> pa.Table
     own join holds all of both tables three times.
     """
     tables = [read_table(store, "built", batch.samples) for batch in built]
-    pixels = pa.concat_tables([BUILT.empty_table(), *tables]).combine_chunks()
-    del tables
+    joined = pa.concat_tables([BUILT.empty_table(), *tables])
+    keys = joined["sample_key"].combine_chunks()
     kept = pc.if_else(pc.is_null(told["reason"]), told["sample_key"], None)
-    place = pc.index_in(pixels["sample_key"], kept.combine_chunks())
-    order = pc.sort_indices(pixels["sample_key"])
+    place = pc.index_in(keys, kept.combine_chunks())
+    order = pc.sort_indices(keys)
     order = order.filter(pc.is_valid(place.take(order)))
     place = place.take(order)
+    pixels = dict(zip(joined.column_names, joined.columns, strict=True))
+    del tables, joined  # each column goes as soon as it is taken
     told = told.drop_columns(NOT_OF_SAMPLES)
-    alone = [name for name in told.column_names if name not in pixels.column_names]
+    alone = [name for name in told.column_names if name not in pixels]
     columns = {name: told[name].take(place) for name in alone}
-    for name in pixels.column_names:
-        value = pixels[name].take(order)
+    for name in list(pixels):
+        value = pixels.pop(name).combine_chunks().take(order)
         if name in told.column_names and value.null_count:
-            value = pc.coalesce(value, told[name].take(place))
+            value = pc.coalesce(value, told[name].combine_chunks().take(place))
         columns[name] = value
-    del pixels, told
-    pa.default_memory_pool().release_unused()
+    del told
+    give_back()
     return pa.table(columns)
 
 

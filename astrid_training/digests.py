@@ -6,6 +6,7 @@ from hashlib import blake2b
 from typing import Any
 
 __all__ = [
+    "TextDigest",
     "canonical_json",
     "digest_bytes",
     "digest_many",
@@ -37,13 +38,28 @@ def digest_value(value: Any) -> str:  # noqa: ANN401 - any JSON value
     return digest_bytes(canonical_json(value))
 
 
+class TextDigest:
+    """One blake2b-256 of texts in the order in which they come."""
+
+    def __init__(self) -> None:
+        self._total = blake2b(digest_size=32)
+
+    def add(self, part: str) -> None:
+        """Add one text."""
+        self._total.update(part.encode())
+        self._total.update(b"\x00")  # so that ("ab", "c") is not ("a", "bc")
+
+    def __str__(self) -> str:
+        """Return the 64 hex digits of what was added so far."""
+        return self._total.hexdigest()
+
+
 def digest_many(parts: Iterable[str]) -> str:
     """Return one digest of texts in their order; the caller sorts them by key."""
-    total = blake2b(digest_size=32)
+    total = TextDigest()
     for part in parts:
-        total.update(part.encode())
-        total.update(b"\x00")  # so that ("ab", "c") is not ("a", "bc")
-    return total.hexdigest()
+        total.add(part)
+    return str(total)
 
 
 def sample_key(kind: str, *identity: str) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from astrid_training.digests import digest_bytes, digest_many, digest_value
+from astrid_training.digests import TextDigest, digest_bytes, digest_value
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.taxonomy import taxonomy
 
@@ -22,6 +22,7 @@ NOT_ASKED = {
     "training_steps",
 }
 """Parameters that do not say which samples are wanted; as_of is given apart, resolved."""
+ROWS_AT_ONCE = 4096  # as Python objects
 
 
 def dataset_digests(samples: pa.Table) -> dict[str, str]:
@@ -42,17 +43,17 @@ def dataset_digests(samples: pa.Table) -> dict[str, str]:
         "split",
         "votes",
     )
-    rows = samples.select(columns).sort_by("sample_key").to_pylist()
-    keyed = [(row, f"{row['anomaly_type']}|{row['p_real']:.6f}") for row in rows]
-    labels = [f"{row['sample_key']}|{label}|{_event_ids(row['votes'])}" for row, label in keyed]
-    return {
-        "label": digest_many([taxonomy().digest, *labels]),
-        "content": digest_many(
-            f"{row['sample_key']}|{row['image_digest']}|{row['mask_digest']}|{label}"
-            for row, label in keyed
-        ),
-        "split": digest_many(f"{row['sample_key']}|{row['split']}" for row in rows),
-    }
+    label, content, split = TextDigest(), TextDigest(), TextDigest()
+    label.add(taxonomy().digest)
+    for some in samples.select(columns).sort_by("sample_key").to_batches(ROWS_AT_ONCE):
+        for key, image, mask, name, p_real, part, votes in zip(
+            *(column.to_pylist() for column in some.columns), strict=True
+        ):
+            said = f"{name}|{p_real:.6f}"
+            label.add(f"{key}|{said}|{_event_ids(votes)}")
+            content.add(f"{key}|{image}|{mask}|{said}")
+            split.add(f"{key}|{part}")
+    return {"label": str(label), "content": str(content), "split": str(split)}
 
 
 def query_digest(

@@ -20,6 +20,7 @@ from astrid_training.duplicates import (
 )
 from astrid_training.errors import GateFailedError
 from astrid_training.groups import numbered, pixel_scales, planes
+from astrid_training.memory import give_back
 from astrid_training.packs import PackCache
 from astrid_training.params import Channel, PreprocessSpec
 from astrid_training.records import Leaks, Reject
@@ -68,12 +69,13 @@ def check_leaks(divided: Divided, packs: PackCache, spec: PreprocessSpec) -> Lea
     away |= _copies(divided, _left(divided, away))
     grids = list(_grids(divided.samples, spec))  # once: of fewer samples they would lie elsewhere
     away |= _guarded(divided.samples, _left(divided, away), grids)
+    give_back()
     near, candidates = near_duplicates(divided.samples, _left(divided, away), packs, spec)
     away |= near
     keys = divided.samples["sample_key"].to_pylist()
     rejects = [Reject(keys[index], STEP, *away[index]) for index in sorted(away)]
     rows = _left(divided, away)
-    left = divided.samples.take(rows)
+    left = divided.samples.select(["split", "is_anomaly", "group_key", "image_digest"]).take(rows)
     proof = {
         "policy": divided.policy.salt,
         "strategy": divided.policy.strategy,
@@ -87,6 +89,7 @@ def check_leaks(divided: Divided, packs: PackCache, spec: PreprocessSpec) -> Lea
         "groups_per_split": _group_counts(left),
     }
     _judge(proof)
+    give_back()
     return Leaks(divided.keep(packs.store), divided.ledger_head, rejects, proof)
 
 
@@ -99,7 +102,7 @@ def _left(divided: Divided, away: Mapping[int, Reason]) -> Rows:
 
 def _copies(divided: Divided, rows: Rows) -> dict[int, Reason]:
     """Return all but one of the samples that have the same pixels: known ones stay, then the oldest."""
-    table = divided.samples.take(rows)
+    table = divided.samples.select(["image_digest", "split"]).take(rows)
     counts = table.group_by("image_digest").aggregate([("split", "count")])
     several = pc.filter(counts["image_digest"], pc.greater(counts["split_count"], 1))
     digests = table["image_digest"].to_pylist()
@@ -130,7 +133,7 @@ def _guarded(samples: pa.Table, rows: Rows, grids: Sequence[Grid]) -> dict[int, 
 
 def _shared_boxes(samples: pa.Table, rows: Rows, grids: Sequence[Grid]) -> dict[int, int]:
     """Return those of `rows` in train whose stamp overlaps one of val or test, and one such of each."""
-    train, judged = (rows[side] for side in _sides(samples.take(rows)))
+    train, judged = (rows[side] for side in _sides(samples["split"].take(rows)))
     found: dict[int, int] = {}
     for x, y, codes in grids:
         at_train, at_judged = train[codes[train] >= 0], judged[codes[judged] >= 0]
@@ -145,10 +148,11 @@ def _shared_boxes(samples: pa.Table, rows: Rows, grids: Sequence[Grid]) -> dict[
     return found
 
 
-def _sides(samples: pa.Table) -> tuple[Rows, Rows]:
+def _sides(split: pa.ChunkedArray) -> tuple[Rows, Rows]:
     """Return the rows of train, and those of val and test."""
-    split = np.array(samples["split"].to_pylist(), str)
-    return np.flatnonzero(split == "train"), np.flatnonzero(np.isin(split, ("val", "test")))
+    judging = pa.array(["val", "test"])
+    train, judged = pc.equal(split, "train"), pc.is_in(split, value_set=judging)
+    return np.flatnonzero(train), np.flatnonzero(judged)
 
 
 def _grids(samples: pa.Table, spec: PreprocessSpec) -> Iterator[Grid]:
@@ -184,8 +188,8 @@ def near_duplicates(
     channels = [channel for channel in COMPARED if channel in spec.channels]
     if not channels or not rows.size:
         return {}, 0
-    left = samples.take(rows)
-    train, judged = _sides(left)
+    left = samples.select(["sample_key", "split", "image_pack", "pack_row"]).take(rows)
+    train, judged = _sides(left["split"])
     reader = _Reader(left, packs, spec)
     thumbs = reader.thumbnails(channels[0])
     suspects = list(alike(thumbs[judged], thumbs[train], LEAST_ALIKE[channels[0]]))

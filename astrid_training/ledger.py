@@ -1,6 +1,7 @@
 """The split ledger: what was decided of the sky, looked up by position and only ever added to."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -8,7 +9,7 @@ import pyarrow as pa
 from sqlalchemy import Connection
 
 from astrid_training.database import query
-from astrid_training.groups import Places, pixel_scales, places_of
+from astrid_training.groups import PLACED, Places, pixel_scales, places_of
 from astrid_training.params import SplitPolicy
 from astrid_training.splits import (
     QUARANTINE,
@@ -20,6 +21,8 @@ from astrid_training.splits import (
 )
 
 __all__ = ["extend_ledger", "ledger_head", "propose_splits", "sampling_keys"]
+
+ROWS_AT_ONCE = 4096  # of the ledger, as Python objects and once more as what the driver sends
 
 
 def propose_splits(
@@ -104,7 +107,7 @@ def extend_ledger(
         dataset_id: the first dataset that holds the new groups.
     """
     settled = [one.reason is None and one.split != QUARANTINE for one in assignments]
-    members = samples.filter(np.array(settled, bool))
+    members = samples.select(PLACED).filter(np.array(settled, bool))
     kept = [one for one, holds in zip(assignments, settled, strict=True) if holds]
     new = {one.group_key: one for one in kept if not one.known}
     connection.execute(
@@ -118,19 +121,19 @@ def extend_ledger(
         },
     )
     places = places_of(members, stamp_size, by_field=policy.by_night)
-    connection.execute(
-        query("ledger_members_add"),
-        {
-            "policy": policy.salt,
-            "sample_keys": places.sample_key,
-            "group_keys": [one.group_key for one in kept],
-            "ra_deg": places.ra_deg.tolist(),
-            "dec_deg": places.dec_deg.tolist(),
-            "radius_arcsec": places.radius_arcsec.tolist(),
-            "half_arcsec": places.half_arcsec.tolist(),
-            "exposure": places.exposure,
-            "reference": places.reference,
-            "mover": places.mover,
-            "field": places.field,
-        },
-    )
+    columns: dict[str, Any] = {
+        "sample_keys": places.sample_key,
+        "group_keys": [one.group_key for one in kept],
+        "ra_deg": places.ra_deg,
+        "dec_deg": places.dec_deg,
+        "radius_arcsec": places.radius_arcsec,
+        "half_arcsec": places.half_arcsec,
+        "exposure": places.exposure,
+        "reference": places.reference,
+        "mover": places.mover,
+        "field": places.field,
+    }
+    for start in range(0, len(places), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        some = {name: list(values[rows]) for name, values in columns.items()}
+        connection.execute(query("ledger_members_add"), {"policy": policy.salt, **some})

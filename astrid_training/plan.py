@@ -14,6 +14,7 @@ from astrid_training.database import query
 from astrid_training.digests import canonical_json, digest_bytes, digest_many
 from astrid_training.errors import UnusablePathError
 from astrid_training.fits_guard import guard_version
+from astrid_training.memory import give_back
 from astrid_training.neighbours import label_code
 from astrid_training.packs import pack_key, read_table
 from astrid_training.presence import problems
@@ -124,7 +125,7 @@ def plan_batches(
         missing.append(pa.Table.from_pylist(new, schema=READY))
         rejects += lost + hopeless
     del kept
-    pa.default_memory_pool().release_unused()
+    give_back()
     reused = pa.concat_tables(built)
     batches = [
         *build_batches(store, pa.concat_tables(missing), batch_samples),

@@ -25,6 +25,7 @@ from astrid_training.errors import (
 from astrid_training.identity import dataset_digests, query_digest, version_id
 from astrid_training.leaks import check_leaks
 from astrid_training.ledger import extend_ledger, ledger_head
+from astrid_training.memory import give_back
 from astrid_training.migrate import migrations
 from astrid_training.packs import FORMAT_VERSION, PackCache, put_table
 from astrid_training.params import TrainingDataCollectionParams
@@ -102,6 +103,7 @@ def publish(
     """
     with engine.connect() as connection:
         draft = _draft(connection, store, packs, assembled, run, leaks)
+    give_back()
     if draft.same is None:
         check_objects(engine, store, objects_of(draft.samples))
     with engine.begin() as connection:

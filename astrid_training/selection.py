@@ -17,6 +17,7 @@ from astrid_training.groups import PLACED
 from astrid_training.images import IMAGES, choose_images, image_problems
 from astrid_training.labels import Labels, label_subjects
 from astrid_training.ledger import propose_splits, sampling_keys
+from astrid_training.memory import give_back
 from astrid_training.neighbours import NEIGHBOURS
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.problems import first_problems
@@ -109,7 +110,7 @@ def select_subjects(
     table = _table(subjects, labels, images, {"reason": reasons, "detail": details})
     del first, subjects, labels, fused, sources, images, problems  # from here on the table is all
     table = table.sort_by("sample_key")
-    pa.default_memory_pool().release_unused()  # else the pool keeps what the votes took
+    give_back()
     table = _capped(connection, table, params)
     if params.min_model_score is not None:
         notes["min_model_score"] = params.min_model_score

@@ -89,7 +89,7 @@ def training_data_collection_flow(
 
 def _build(plan: Plan, recipe: Recipe, params: TrainingDataCollectionParams) -> list[BuiltBatch]:
     workers.set_workers(params.workers)
-    workers.start_workers(len(plan.batches))
+    workers.start_workers(sum(not one.built for one in plan.batches))
     how = recipe, params.mask, params.verify_checksums
     futures = [build_batch.submit(one, *how) for one in plan.batches]
     return [future.result() for future in futures]
