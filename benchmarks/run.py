@@ -79,7 +79,7 @@ def main(asked: list[str]) -> int:
 
 
 def measure(name: str, limit_s: float = LIMIT_S) -> tuple[list[str], str | None]:
-    """Run a benchmark in a process of its own and return its rows, and why it failed or None."""
+    """Run a benchmark in a process of its own and return its lines, and why it failed or None."""
     with TemporaryDirectory() as folder:
         told = Path(folder) / "rows"
         command = [sys.executable, "-m", "benchmarks.run", "--into", str(told), name]
@@ -109,11 +109,15 @@ def measure(name: str, limit_s: float = LIMIT_S) -> tuple[list[str], str | None]
 
 
 def tell(into: Path, name: str) -> None:
-    """Write the rows of one benchmark, measured in this process."""
+    """Write the rows of one benchmark, measured in this process, and why goals are missed if any."""
     module, _, argument = name.partition(":")
-    report: Callable[..., list[Row]] = import_module(f"benchmarks.{module}").report
+    benchmark = import_module(f"benchmarks.{module}")
+    report: Callable[..., list[Row]] = benchmark.report
     rows = report(int(argument)) if argument else report()
-    into.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+    lines = [str(row) for row in rows]
+    if any(row.goal and not row.goal.met for row in rows) and hasattr(benchmark, "WHY_MISSED"):
+        lines += ["", *benchmark.WHY_MISSED.strip().splitlines()]
+    into.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def section(name: str, rows: list[str], seconds: float) -> str:

@@ -1,5 +1,7 @@
 import ast
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -84,3 +86,17 @@ def test_sections_of_benchmarks_that_are_gone_are_dropped(tmp_path: Path) -> Non
 def test_one_that_does_not_exist_is_refused_before_any_runs() -> None:
     with pytest.raises(SystemExit, match=r"no benchmark named nothing:5; there are build_core, "):
         run.main(["leaks", "nothing:5"])
+
+
+@pytest.mark.parametrize(("ratio", "says_why"), [(1.9, True), (2.1, False)])
+def test_why_a_goal_is_missed_stands_under_the_table_while_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ratio: float, *, says_why: bool
+) -> None:
+    row = Row("copied", "1 s", "theirs 2 s", ratio, at_least(ratio, 2))
+    benchmark = SimpleNamespace(report=lambda: [row], WHY_MISSED="\nMemory is slow.\n")
+    monkeypatch.setitem(sys.modules, "benchmarks.copying", benchmark)
+
+    run.tell(tmp_path / "rows", "copying")
+
+    lines = (tmp_path / "rows").read_text(encoding="utf-8").splitlines()
+    assert lines[1:] == (["", "Memory is slow."] if says_why else [])
