@@ -225,8 +225,8 @@ def test_pixels_prepared_in_another_way_are_refused(published: Any, tmp_path: Pa
 
 
 def test_the_package_offers_the_loader_by_name() -> None:
-    assert astrid_training.load_training_dataset.__module__ == "astrid_training.dataset"
-    assert astrid_training.TrainingSplits is TrainingSplits
+    for name in astrid_training.__all__:
+        assert getattr(astrid_training, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'load_dataset'"):
         getattr(astrid_training, "load_dataset")  # noqa: B009 - mypy sees that it is not there
 
