@@ -31,7 +31,7 @@ def _copies(cache: Path) -> list[Path]:
 
 
 LOAD = """
-import hashlib, pickle, sys, time
+import hashlib, os, pickle, sys, time
 from pathlib import Path
 import astrid_training.pack_parts as parts
 from astrid_training.dataset import splits_from
@@ -40,7 +40,7 @@ slow = float(sys.argv[4])
 read = parts.PackReader.read
 def slowly(self, kind, part):
     time.sleep(slow)
-    print("read", flush=True)
+    os.write(1, b"read\\n")  # whole, whichever threads write
     return read(self, kind, part)
 parts.PackReader.read = slowly
 record = pickle.loads(Path(sys.argv[1]).read_bytes())
