@@ -291,6 +291,11 @@ reading rows and votes, dividing the sky, near duplicates, and the rows of a new
 On frames of 512 x 512 pixels building is so cheap that this is not small beside it. Kept: masks and
 metrics of unchanged batches, the division for the leak gate and for publishing at once, no more workers
 than batches to build.
+
+The flow's process holds the tables of all samples, about 1.8 kB a row, and their columns as Python
+objects while it divides and judges them: 336 MB at 10,000 samples, 746 MB at 100,000, where 20 % more
+was meant. Kept: columns that go as soon as they are joined, digests, rows and ledger in pieces, freed
+memory given back after each step (1,047 MB before). The workers' memory does not grow.
 """
 
 
