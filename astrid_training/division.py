@@ -8,6 +8,7 @@ import pyarrow as pa
 from sqlalchemy import Connection
 
 from astrid_training.digests import digest_bytes
+from astrid_training.errors import MissingObjectError, StoreCorruptError
 from astrid_training.ledger import ledger_head, propose_splits
 from astrid_training.negatives import hold_back
 from astrid_training.packs import put_table, read_table, table_bytes
@@ -76,11 +77,14 @@ def divide(
 def recall_division(
     store: Store, leaks: Leaks, samples: pa.Table, policy: SplitPolicy
 ) -> Divided | None:
-    """Return the division that the leak gate saw, None if it was of other samples.
+    """Return the division that the leak gate saw, None if it was of other samples or has gone.
 
     To divide a hundred thousand samples again takes seconds.
     """
-    table = read_table(store, "divisions", leaks.division)
+    try:
+        table = read_table(store, "divisions", leaks.division)
+    except (MissingObjectError, StoreCorruptError):
+        return None
     if not table["sample_key"].equals(samples["sample_key"]):
         return None
     columns = (table[name].to_pylist() for name in _ASSIGNMENT)

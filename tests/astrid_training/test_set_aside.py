@@ -272,7 +272,7 @@ def test_the_same_sky_in_another_home_has_the_same_digests(
     databases.drop(engine)
 
 
-@pytest.mark.parametrize("stale", ["the ledger has grown", "the samples are others"])
+@pytest.mark.parametrize("stale", ["the ledger has grown", "the samples are others", "it has gone"])
 def test_a_proof_of_another_division_is_not_believed(
     sky: Any, collect: Collect, monkeypatch: pytest.MonkeyPatch, stale: str
 ) -> None:
@@ -282,14 +282,15 @@ def test_a_proof_of_another_division_is_not_believed(
         found = honest(divided, packs, spec)
         if stale == "the ledger has grown":
             return replace(found, ledger_head=-1, division="0" * 64, set_aside=[], proof={})
+        if stale == "it has gone":
+            return replace(found, division="0" * 64, set_aside=[], proof={})
         others = replace(
             divided, samples=divided.samples.slice(1), assignments=divided.assignments[1:]
         )
         return replace(found, division=others.keep(packs.store), set_aside=[], proof={})
 
-    monkeypatch.setattr(
-        leaks, "check_leaks", of_others
-    )  # what the step says; publishing has its own
+    # what the step says; publishing has its own
+    monkeypatch.setattr(leaks, "check_leaks", of_others)
 
     published = collect()
 
