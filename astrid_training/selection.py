@@ -72,7 +72,7 @@ SELECTION = pa.schema(
         ("selected_for", pa.string()),  # why it is in: see `_selected_for`
         ("candidates_fwhm_px", pa.float64()),  # median over 20 or more of the exposure
         ("neighbours", NEIGHBOURS),
-        ("sampling_key", pa.string()),  # see `ledger.sampling_keys`
+        ("sampling_key", pa.string()),  # `ledger.sampling_keys`; group_key where no cap chooses
         ("group_key", pa.string()),
         ("split", pa.string()),  # proposed; publishing decides
         *IMAGES,
@@ -168,7 +168,8 @@ def _capped(
     side = params.preprocess.stamp_size
     assigned = propose_splits(connection, places, params.split, side).assignments
     groups = [one.group_key for one in assigned]
-    sampling = sampling_keys(places, assigned, params.split, side)
+    chooses = len(groups) > params.max_samples or params.negatives.bogus_per_real is not None
+    sampling = sampling_keys(places, assigned, params.split, side) if chooses else groups
     kinds = pc.if_else(places["is_anomaly"], places["anomaly_type"], "bogus")
     strata = pc.binary_join_element_wise(places["survey"], kinds, "|").to_pylist()
     keys = places["sample_key"].to_pylist()
