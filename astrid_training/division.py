@@ -1,7 +1,7 @@
 """The samples of a collection, each with its group and split, as the leak gate and publish see them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pyarrow as pa
@@ -20,14 +20,9 @@ from astrid_training.store import Store
 __all__ = ["Divided", "divide", "recall_division"]
 
 _ASSIGNMENT = {
-    "group_key": pa.string(),
-    "split": pa.string(),
-    "known": pa.bool_(),
-    "tile": pa.string(),
-    "reason": pa.string(),
-    "detail": pa.string(),
+    one.name: pa.bool_() if one.type is bool else pa.string() for one in fields(Assignment)
 }
-"""The fields of `splits.Assignment` in their order."""
+"""What is kept of each sample: all of its assignment, in the order of the fields."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +34,7 @@ class Divided:
     assignments: list[Assignment]
     policy: SplitPolicy
     facts: Mapping[str, Any]
-    """As in `splits.Division`."""
+    """As in `splits.Division`; of a recalled one the whole proof, which holds them."""
     ledger_head: int
     """Of the ledger that they were divided by, which only ever grows."""
 

@@ -166,7 +166,7 @@ def _draft(
     leaks: Leaks | None,
 ) -> _Draft:
     params = run.params
-    divided, leaks = _divided(connection, store, packs, assembled, run, leaks)
+    divided, leaks = _divided(connection, packs, assembled.samples, params, leaks)
     kept, quarantined = _parts(divided.samples, leaks)
     rejects = sorted([*assembled.rejects, *leaks.set_aside], key=lambda one: one.sample_key)
     first, keys = assembled.funnel[0], kept["sample_key"].to_pylist()
@@ -203,19 +203,17 @@ def _draft(
 
 def _divided(
     connection: Connection,
-    store: Store,
     packs: PackCache,
-    assembled: Assembled,
-    run: Collected,
+    samples: pa.Table,
+    params: TrainingDataCollectionParams,
     leaks: Leaks | None,
 ) -> tuple[Divided, Leaks]:
     """Return the samples divided by the ledger as it is now, and what the leak gate finds of that.
 
     While the ledger is as the gate saw it, that is what the gate saw.
     """
-    params, samples = run.params, assembled.samples
     if leaks is not None and leaks.ledger_head == ledger_head(connection, params.split):
-        seen = recall_division(store, leaks, samples, params.split)
+        seen = recall_division(packs.store, leaks, samples, params.split)
         if seen is not None:
             return seen, leaks
     divided = divide(connection, samples, params)
