@@ -32,7 +32,7 @@ from blocks.places import NAME
 from blocks.storage import aws_credentials
 from deployments.automations import KeptAutomation, collect_when_a_batch_closes, keep_automation
 from deployments.embedded.parts import POOL
-from deployments.runs import COLLECTION, ServerUnavailableError
+from tasks.deployment_runs import COLLECTION, ServerUnavailableError
 
 __all__ = [
     "BootstrapError",

@@ -59,8 +59,9 @@ def collect_and_wait(
         CollectionFailedError: with the run's own sentence, if it ended in any other way.
         ServerUnavailableError: if the server cannot be reached.
     """
-    from deployments.runs import COLLECTION, run_and_wait  # brings Prefect
+    from deployments.runs import run_and_wait  # brings Prefect
     from flows.parameters import as_flow_parameters  # brings Prefect
+    from tasks.deployment_runs import COLLECTION  # brings Prefect
 
     run = run_and_wait(COLLECTION, {**as_flow_parameters(params), "trigger": trigger}, say)
     if not run.completed:

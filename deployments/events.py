@@ -8,7 +8,7 @@ from prefect.events import Event, Resource, get_events_client
 from prefect.utilities.asyncutils import run_coro_as_sync
 from websockets.exceptions import WebSocketException
 
-from deployments.runs import ServerUnavailableError
+from tasks.deployment_runs import ServerUnavailableError
 
 __all__ = ["BATCH_CLOSED", "emit_batch_closed"]
 

@@ -18,28 +18,17 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, StateType, TaskRun
 from prefect.client.schemas.sorting import TaskRunSort
-from prefect.exceptions import ObjectNotFound
 
-__all__ = [
-    "COLLECTION",
-    "FinishedRun",
-    "ServerUnavailableError",
-    "run_and_wait",
-    "start_run",
-    "wait_for",
-]
+from tasks.deployment_runs import ServerUnavailableError, start_deployment_run
 
-COLLECTION = "training-data-collection/default"
+__all__ = ["FinishedRun", "run_and_wait", "start_run", "wait_for"]
+
 POLL_S = 1.0
 SILENCE_S = 60.0  # how long a server may be away: a restart takes some 15 s on a loaded machine
 PICKUP_S = 30.0  # a worker looks every 2 s, and starting a flow takes some seconds
 PAGE = 200  # the most that the server gives at once
 
 Progress = Callable[[str], None]
-
-
-class ServerUnavailableError(ConnectionError):
-    """The Prefect server does not answer, or does not know the deployment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +67,7 @@ def start_run(deployment: str, parameters: Mapping[str, Any], progress: Progress
     Raises:
         ServerUnavailableError: with the cure.
     """
-    try:
-        with get_client(sync_client=True) as client:
-            target = client.read_deployment_by_name(deployment)
-            run = client.create_flow_run_from_deployment(target.id, parameters=dict(parameters))
-    except ObjectNotFound as error:
-        raise ServerUnavailableError(
-            f"the Prefect server has no deployment {deployment}; run `astrid-training bootstrap`"
-        ) from error
-    except httpx.TransportError as error:
-        raise ServerUnavailableError(
-            "the Prefect server does not answer; start it with `astrid-training up` "
-            "or set PREFECT_API_URL"
-        ) from error
+    run = start_deployment_run(deployment, parameters)
     progress(f"flow run {run.name} ({run.id})")
     return str(run.id)
 

@@ -21,6 +21,7 @@ from astrid_training.trainings import (
 from astrid_training.urls import mask_url
 from deployments.console import say
 from deployments.runs import start_run, wait_for
+from tasks.deployment_runs import TRAINING
 
 __all__ = [
     "TrainingFailedError",
@@ -29,7 +30,6 @@ __all__ = [
     "wait_for_training",
 ]
 
-DEPLOYMENT = "train-model/default"
 POLL_S = 1.0
 
 
@@ -50,7 +50,7 @@ def train_and_wait(settings: Settings, dataset: str, steps: int) -> dict[str, An
     row_id = open_training_run(engine, dataset_id, training, started).id
     asked = {"dataset_id": dataset_id, "training_run_id": row_id, **training}
     try:
-        flow_run_id = start_run(DEPLOYMENT, asked, say)
+        flow_run_id = start_run(TRAINING, asked, say)
     except Exception as error:
         close_training_run(engine, row_id, error=f"could not be started: {error}")
         raise

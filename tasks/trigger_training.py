@@ -3,7 +3,6 @@
 from typing import Any
 
 from prefect import task
-from prefect.deployments import run_deployment
 from prefect.logging import get_run_logger
 
 from astrid_training.digests import digest_value
@@ -13,10 +12,9 @@ from astrid_training.records import PublishedDataset
 from astrid_training.trainings import attach_training_run, close_training_run, open_training_run
 from blocks import places
 from tasks.caching import step_options
+from tasks.deployment_runs import TRAINING, start_deployment_run
 
-__all__ = ["TRAINING_DEPLOYMENT", "trigger_training"]
-
-TRAINING_DEPLOYMENT = "train-model/default"
+__all__ = ["trigger_training"]
 
 
 @task(
@@ -51,15 +49,8 @@ def trigger_training(published: PublishedDataset, params: TrainingDataCollection
         **training,
     }
     try:
-        start: Any = run_deployment  # Prefect's annotation lacks `_sync`
-        started = start(
-            TRAINING_DEPLOYMENT,
-            parameters=parameters,
-            timeout=0,  # do not wait: training outlives the collection
-            idempotency_key=opened.idempotency_key,
-            as_subflow=False,
-            _sync=True,
-        )
+        # not waited for: training outlives the collection
+        started = start_deployment_run(TRAINING, parameters, opened.idempotency_key)
     except Exception as error:
         close_training_run(engine, opened.id, error=f"could not be started: {error}")
         raise

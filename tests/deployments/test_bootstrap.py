@@ -24,7 +24,7 @@ from deployments.automations import collect_when_a_batch_closes, keep_automation
 from deployments.bootstrap import BootstrapError, BootstrapReport, bootstrap, prefect_file
 from deployments.embedded.parts import POOL
 from deployments.events import emit_batch_closed
-from deployments.runs import COLLECTION, ServerUnavailableError
+from tasks.deployment_runs import COLLECTION, ServerUnavailableError
 
 FIELDS = TrainingDataCollectionParams.model_fields
 CLOSED = datetime(2024, 5, 1, 12, tzinfo=UTC)

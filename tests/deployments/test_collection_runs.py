@@ -31,8 +31,9 @@ from astrid_training.trainings import training_runs
 from deployments.bootstrap import bootstrap
 from deployments.collect_command import parameters_from
 from deployments.events import emit_batch_closed
-from deployments.runs import COLLECTION, run_and_wait, wait_for
+from deployments.runs import run_and_wait, wait_for
 from deployments.simulated import simulate_sky
+from tasks.deployment_runs import COLLECTION
 
 SKY = SkyPlan(
     survey="sim_small",

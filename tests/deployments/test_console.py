@@ -15,7 +15,7 @@ from deployments.bootstrap import BootstrapError
 from deployments.collect_command import CollectionFailedError
 from deployments.console import reported
 from deployments.embedded.processes import StackError
-from deployments.runs import ServerUnavailableError
+from tasks.deployment_runs import ServerUnavailableError
 
 
 @pytest.mark.parametrize(

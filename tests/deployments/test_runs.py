@@ -11,7 +11,8 @@ from prefect.client.schemas.objects import FlowRun, State, TaskRun
 from prefect.states import Completed, Pending, Running, Scheduled
 
 from deployments import runs
-from deployments.runs import FinishedRun, ServerUnavailableError
+from deployments.runs import FinishedRun
+from tasks.deployment_runs import ServerUnavailableError
 
 RUN = uuid4()
 GONE = httpx.ConnectError("refused")

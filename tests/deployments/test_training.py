@@ -14,8 +14,8 @@ from astrid_training.settings import Settings, resolve
 from astrid_training.trainings import close_training_run, open_training_run, training_runs
 from deployments import demo as module
 from deployments.cli import app
-from deployments.runs import ServerUnavailableError
 from deployments.training import train_and_wait, wait_for_training
+from tasks.deployment_runs import ServerUnavailableError
 
 ROW = """
 INSERT INTO training_datasets (

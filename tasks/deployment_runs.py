@@ -1,0 +1,50 @@
+"""One way to start a deployment's run, for all who start one: steps, commands, messages, requests."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import ObjectNotFound
+
+__all__ = ["COLLECTION", "TRAINING", "ServerUnavailableError", "start_deployment_run"]
+
+COLLECTION = "training-data-collection/default"
+TRAINING = "train-model/default"
+
+
+class ServerUnavailableError(ConnectionError):
+    """The Prefect server does not answer, or does not know the deployment."""
+
+
+def start_deployment_run(
+    deployment: str, parameters: Mapping[str, Any], idempotency_key: str | None = None
+) -> FlowRun:
+    """Start a run of `deployment` and return it without waiting for its end.
+
+    A key that was given before returns the run that it started, with the parameters that run has.
+
+    Args:
+        deployment: `flow/deployment`.
+        parameters: those that differ from the deployment's own.
+        idempotency_key: at most one run of the deployment is started for it, ever.
+
+    Raises:
+        ServerUnavailableError: with the cure.
+    """
+    try:
+        with get_client(sync_client=True) as client:
+            target = client.read_deployment_by_name(deployment)
+            return client.create_flow_run_from_deployment(
+                target.id, parameters=dict(parameters), idempotency_key=idempotency_key
+            )
+    except ObjectNotFound as error:
+        raise ServerUnavailableError(
+            f"the Prefect server has no deployment {deployment}; run `astrid-training bootstrap`"
+        ) from error
+    except httpx.TransportError as error:
+        raise ServerUnavailableError(
+            "the Prefect server does not answer; start it with `astrid-training up` "
+            "or set PREFECT_API_URL"
+        ) from error
