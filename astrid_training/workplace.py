@@ -1,9 +1,12 @@
-"""Where a batch works, said in settings that another process can open."""
+"""Where a collection works, said in settings that another process can open."""
 
 import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sqlalchemy import Engine
+
+from astrid_training.database import open_database
 from astrid_training.downloads import SourceCache
 from astrid_training.packs import PackCache
 from astrid_training.sources import Sources
@@ -16,7 +19,7 @@ PLACES_KEPT = 4  # lent keys expire, and the places they opened are forgotten on
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
-    """Where tables, packs and source files lie, as settings: small, and opened once per process."""
+    """Where tables, packs, rows and source files lie, as settings: small, opened once per process."""
 
     store_url: str
     cache: Path
@@ -24,6 +27,12 @@ class Workplace:
     credentials: Credentials = field(default_factory=Credentials, repr=False)
     source_bucket: str | None = None
     source_hosts: tuple[str, ...] = ()
+    database_url: str = field(default="", repr=False)
+    """Of PostgreSQL, with its password; empty where no row is read or written."""
+
+    def database(self) -> Engine:
+        """Return this process's engine for the database; nothing is contacted yet."""
+        return open_database(self.database_url)
 
     def store(self) -> Store:
         """Return where tables and packs are written."""

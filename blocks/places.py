@@ -58,14 +58,15 @@ def database() -> Engine:
 
 
 def workplace() -> Workplace:
-    """Return store and sources of the `astrid-store/astrid` block, for this process and workers.
+    """Return what the blocks of database and store say, for this process and its workers.
 
     Raises:
-        BlockNotFoundError: if the block is not saved.
+        BlockNotFoundError: if one of them is not saved.
     """
     with _lock:
         block: AstridStore = _load(AstridStore)
-        return block.workplace(cache())
+        database_block: AstridDatabase = _load(AstridDatabase)
+        return block.workplace(cache(), database_block.url.get_secret_value())
 
 
 def store() -> Store:

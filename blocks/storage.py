@@ -57,14 +57,15 @@ class AstridStore(Block):
         """Return where the paths in AstrID's database lead."""
         return Sources(self.open(), self._keys, self.source_bucket, self.source_hosts)
 
-    def workplace(self, cache: Path) -> Workplace:
-        """Return the store and the sources as settings that another process can open.
+    def workplace(self, cache: Path, database_url: str) -> Workplace:
+        """Return store, sources and database as settings that another process can open.
 
         Args:
             cache: the folder on this machine for what can be fetched again.
+            database_url: of PostgreSQL, with its password.
         """
         hosts = tuple(self.source_hosts)
-        return Workplace(self.url, cache, self._keys, self.source_bucket, hosts)
+        return Workplace(self.url, cache, self._keys, self.source_bucket, hosts, database_url)
 
     @property
     def _keys(self) -> Credentials:

@@ -67,6 +67,7 @@ def training_data_collection_flow(
             return Completed(message="Nothing to do: each closed batch is in a dataset")
         as_of = max(as_of, *(one.closed_at for one in claimed))
 
+    workers.set_workers(params.workers)
     recipe = check_processor(params.processor, params.preprocess)
     selection = fetch_validated_detections(params, as_of)
     plan = plan_batches(selection, recipe, params)
@@ -88,8 +89,9 @@ def training_data_collection_flow(
 
 
 def _build(plan: Plan, recipe: Recipe, params: TrainingDataCollectionParams) -> list[BuiltBatch]:
-    workers.set_workers(params.workers)
     workers.start_workers(sum(not one.built for one in plan.batches))
     how = recipe, params.mask, params.verify_checksums
     futures = [build_batch.submit(one, *how) for one in plan.batches]
-    return [future.result() for future in futures]
+    built = [future.result() for future in futures]
+    workers.set_workers(1)  # what follows is of the whole: the others would only hold memory
+    return built

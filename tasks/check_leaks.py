@@ -3,8 +3,7 @@
 from prefect import task
 from prefect.logging import get_run_logger
 
-from astrid_training import division, leaks
-from astrid_training.assemble import assemble
+from astrid_training import collection_steps, workers
 from astrid_training.faults import fault_point
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.records import BuiltBatch, Leaks, Plan, Selection
@@ -19,6 +18,7 @@ __all__ = ["check_leaks"]
         "check_leaks",
         version=1,
         modules=(
+            "astrid_training.collection_steps",
             "astrid_training.leaks",
             "astrid_training.division",
             "astrid_training.splits",
@@ -34,7 +34,8 @@ def check_leaks(
 ) -> Leaks:
     """Divide the samples and return what has to be set aside, with the proof that nothing leaks.
 
-    One task run serves the collection, because each sample is held against all others.
+    One task run serves the collection, because each sample is held against all others. A worker
+    process holds their tables.
 
     Args:
         selection: what was selected.
@@ -43,15 +44,12 @@ def check_leaks(
         params: the collection's parameters.
     """
     fault_point("check_leaks", "before")
-    samples = assemble(places.store(), selection, plan, built).samples
-    with places.database().connect() as connection:
-        divided = division.divide(connection, samples, params)
-    found = leaks.check_leaks(divided, places.packs(), params.preprocess)
+    place = places.workplace()
+    found = workers.run(collection_steps.check_leaks, place, selection, plan, built, params)
     fault_point("check_leaks", "after")
     get_run_logger().info(
-        "%d sky groups of %d samples; set aside: %s",
+        "%d sky groups; set aside: %s",
         found.proof["groups"],
-        samples.num_rows,
         ", ".join(f"{name} {count}" for name, count in found.proof["set_aside"].items()) or "none",
     )
     return found

@@ -3,9 +3,9 @@
 from prefect import task
 from prefect.logging import get_run_logger
 
-from astrid_training.assemble import assemble
+from astrid_training import collection_steps, workers
 from astrid_training.faults import fault_point
-from astrid_training.publish import Collected, CollectionGateError, publish
+from astrid_training.publish import Collected, CollectionGateError
 from astrid_training.records import BuiltBatch, Leaks, Plan, PublishedDataset, Selection
 from blocks import places
 from tasks.artifacts import refusal_artifact
@@ -18,7 +18,7 @@ __all__ = ["persist_dataset"]
     **step_options(
         "persist_dataset",
         version=1,
-        modules=("astrid_training.publish",),
+        modules=("astrid_training.collection_steps", "astrid_training.publish"),
         within_run=True,  # the ledger and the active versions change with every dataset
     )
 )
@@ -27,7 +27,8 @@ def persist_dataset(
 ) -> PublishedDataset:
     """Put the batches together, judge them and publish them in one transaction.
 
-    One task run serves the collection: gates, splits and digests are of the whole.
+    One task run serves the collection: gates, splits and digests are of the whole. A worker process
+    holds its tables.
 
     Args:
         selection: what was selected.
@@ -37,10 +38,9 @@ def persist_dataset(
         run: who collected, how.
     """
     fault_point("persist_dataset", "before")
-    store = places.store()
-    assembled = assemble(store, selection, plan, built)
+    inputs = selection, plan, built, leaks, run
     try:
-        dataset = publish(places.database(), store, places.packs(), assembled, run, leaks)
+        dataset = workers.run(collection_steps.publish_dataset, places.workplace(), *inputs)
     except CollectionGateError as refusal:
         refusal_artifact(refusal, run)
         raise

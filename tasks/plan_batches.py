@@ -3,7 +3,7 @@
 from prefect import task
 from prefect.logging import get_run_logger
 
-from astrid_training import plan
+from astrid_training import collection_steps, workers
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.processors import Recipe
 from astrid_training.records import Plan, Selection
@@ -17,7 +17,11 @@ __all__ = ["plan_batches"]
     **step_options(
         "plan_batches",
         version=1,
-        modules=("astrid_training.plan", "astrid_training.batches"),
+        modules=(
+            "astrid_training.collection_steps",
+            "astrid_training.plan",
+            "astrid_training.batches",
+        ),
         within_run=True,  # the catalogue of built stamps grows with every run
     )
 )
@@ -25,16 +29,8 @@ def plan_batches(
     selection: Selection, recipe: Recipe, params: TrainingDataCollectionParams
 ) -> Plan:
     """Return the batches of the selection; see `astrid_training.plan.plan_batches`."""
-    with places.database().connect() as connection:
-        planned = plan.plan_batches(
-            connection,
-            places.store(),
-            places.sources(),
-            selection,
-            recipe.fingerprint,
-            params.batch_samples,
-            verify_checksums=params.verify_checksums,
-        )
+    how = recipe.fingerprint, params
+    planned = workers.run(collection_steps.plan_batches, places.workplace(), selection, *how)
     get_run_logger().info(
         "%d batches; %d of %d stamps are built already; %d subjects cannot have one",
         len(planned.batches),

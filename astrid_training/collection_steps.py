@@ -1,0 +1,86 @@
+"""The steps of a whole collection as a worker process does them: names go in, names come out.
+
+The tables of all samples live and go with the call; who asked holds none of them.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from astrid_training import division, leaks, plan, publish, selection
+from astrid_training.assemble import assemble
+from astrid_training.memory import give_back
+from astrid_training.packs import put_table
+from astrid_training.params import TrainingDataCollectionParams
+from astrid_training.records import BuiltBatch, Leaks, Plan, PublishedDataset, Selection
+from astrid_training.workplace import Workplace
+
+__all__ = ["check_leaks", "plan_batches", "publish_dataset", "select_subjects"]
+
+
+def select_subjects(
+    place: Workplace, params: TrainingDataCollectionParams, as_of: datetime
+) -> Selection:
+    """Write the selection to the store and return its name; see `selection.select_subjects`."""
+    with place.database().connect() as connection:
+        table = selection.select_subjects(connection, params, as_of)
+    digest = put_table(place.store(), "selections", table)
+    selected = Selection(digest, as_of, table.num_rows, table["reason"].null_count)
+    del table
+    give_back()
+    return selected
+
+
+def plan_batches(
+    place: Workplace,
+    selected: Selection,
+    fingerprint: str,
+    params: TrainingDataCollectionParams,
+) -> Plan:
+    """Return the batches of the selection; see `plan.plan_batches`."""
+    with place.database().connect() as connection:
+        planned = plan.plan_batches(
+            connection,
+            place.store(),
+            place.sources(),
+            selected,
+            fingerprint,
+            params.batch_samples,
+            verify_checksums=params.verify_checksums,
+        )
+    give_back()
+    return planned
+
+
+def check_leaks(
+    place: Workplace,
+    selected: Selection,
+    planned: Plan,
+    built: Sequence[BuiltBatch],
+    params: TrainingDataCollectionParams,
+) -> Leaks:
+    """Divide the samples and look for leaks; see `leaks.check_leaks`."""
+    samples = assemble(place.store(), selected, planned, built).samples
+    with place.database().connect() as connection:
+        divided = division.divide(connection, samples, params)
+    del samples
+    found = leaks.check_leaks(divided, place.packs(), params.preprocess)
+    del divided
+    give_back()
+    return found
+
+
+def publish_dataset(
+    place: Workplace,
+    selected: Selection,
+    planned: Plan,
+    built: Sequence[BuiltBatch],
+    found: Leaks,
+    run: publish.Collected,
+) -> PublishedDataset:
+    """Put the batches together and publish them; see `publish.publish`."""
+    store = place.store()
+    assembled = assemble(store, selected, planned, built)
+    dataset = publish.publish(place.database(), store, place.packs(), assembled, run, found)
+    del assembled
+    give_back()
+    return dataset
