@@ -118,6 +118,9 @@ def publish(
             insert_samples(connection, draft.samples, dataset_id, store.url)
             _insert_rejects(connection, assembled, draft.rejects, dataset_id)
             _extend_ledger(connection, draft, run, dataset_id)
+        else:
+            seen = {"dataset_id": str(same), "as_of": run.as_of}
+            connection.execute(query("dataset_looked_at"), seen)
         if run.batch_ids:
             settle_batches(connection, run.batch_ids, dataset_id)
     return PublishedDataset(

@@ -43,11 +43,12 @@ ENVIRONMENT = MappingProxyType(
         "prefect_api_url": "PREFECT_API_URL",
         "prefect_ui_url": "PREFECT_UI_URL",
         "mlflow_tracking_uri": "MLFLOW_TRACKING_URI",
+        "notify_url": "ASTRID_NOTIFY_URL",
     }
 )
 """Each setting and the environment variable that sets it."""
 
-SECRETS = frozenset({"store_access_key_id", "store_secret_access_key"})
+SECRETS = frozenset({"store_access_key_id", "store_secret_access_key", "notify_url"})
 HEADER = (
     "# Written by astrid-training. The keys above [embedded] are yours and win over those in it;\n"
     "# `astrid-training up` and `down` keep [embedded]. Comments are not kept.\n"
@@ -142,6 +143,11 @@ class Settings:
     def mlflow_tracking_uri(self) -> str:
         """MLflow's tracking server."""
         return self._needed("mlflow_tracking_uri")
+
+    @property
+    def notify_url(self) -> str | None:
+        """Where alerts go; secret. None: nobody is told."""
+        return self.get("notify_url")
 
     def get(self, name: str) -> str | None:
         """Return the setting's value, or None if it has none."""

@@ -1,7 +1,8 @@
 """Credentials and places, as Prefect keeps them."""
 
 from blocks.database import AstridDatabase
+from blocks.notification import Notifier
 from blocks.storage import AstridStore
 from blocks.tracking import TrackingServer
 
-__all__ = ["AstridDatabase", "AstridStore", "TrackingServer"]
+__all__ = ["AstridDatabase", "AstridStore", "Notifier", "TrackingServer"]

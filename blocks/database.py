@@ -12,6 +12,13 @@ class AstridDatabase(Block):
 
     Attributes:
         url: `postgresql+psycopg://user:password@host:port/name`; secret, for its password.
+
+    Example:
+        ```python
+        from blocks import AstridDatabase
+
+        database = AstridDatabase.load("BLOCK_NAME")
+        ```
     """
 
     _block_type_name = "AstrID Database"
@@ -21,7 +28,7 @@ class AstridDatabase(Block):
 
     url: SecretStr = Field(
         title="Database URL",
-        description="postgresql+psycopg://user:password@host:port/name",
+        description="postgresql+psycopg://user:password@host:port/name.",
     )
 
     def engine(self) -> Engine:

@@ -17,6 +17,7 @@ from astrid_training.sources import Sources
 from astrid_training.store import Store
 from astrid_training.workplace import Workplace, forget_places
 from blocks.database import AstridDatabase
+from blocks.notification import Notifier
 from blocks.storage import AstridStore
 from blocks.tracking import TrackingServer
 
@@ -26,6 +27,7 @@ __all__ = [
     "cache",
     "clear",
     "database",
+    "notifier",
     "packs",
     "source_cache",
     "sources",
@@ -98,6 +100,16 @@ def tracking() -> str:
     with _lock:
         block: TrackingServer = _load(TrackingServer)
         return block.uri
+
+
+def notifier() -> Notifier | None:
+    """Return who is told of what goes wrong, or None where no `astrid-notifier/astrid` is saved."""
+    with _lock:
+        try:
+            block: Notifier = _load(Notifier)
+        except BlockNotFoundError:
+            return None
+        return block
 
 
 def cache() -> Path:

@@ -28,6 +28,13 @@ class AstridStore(Block):
             the machine's own role opens the bucket.
         source_bucket: the bucket in which AstrID's bare object keys lie; none: the store itself.
         source_hosts: the web servers from which files may be read; none: no file of the web.
+
+    Example:
+        ```python
+        from blocks import AstridStore
+
+        store = AstridStore.load("BLOCK_NAME")
+        ```
     """
 
     _block_type_name = "AstrID Store"
@@ -35,7 +42,7 @@ class AstridStore(Block):
     _description = "The folder or bucket of the training sets, and the bucket of the survey files."
     _documentation_url = HttpUrl("https://github.com/Lawrence908/AstrID")
 
-    url: str = Field(title="Store URL", description="file:///folder or s3://bucket/prefix")
+    url: str = Field(title="Store URL", description="file:///folder or s3://bucket/prefix.")
     credentials: AwsCredentials | None = Field(
         default=None,
         description="Keys, region and endpoint of the bucket; none for a folder.",

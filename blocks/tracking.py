@@ -10,6 +10,13 @@ class TrackingServer(Block):
     Attributes:
         uri: where it answers. A password does not belong here: MLflow reads it from
             MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.
+
+    Example:
+        ```python
+        from blocks import TrackingServer
+
+        tracking = TrackingServer.load("BLOCK_NAME")
+        ```
     """
 
     _block_type_name = "AstrID Tracking Server"

@@ -14,8 +14,17 @@ from prefect.events import (
 )
 
 from deployments.events import BATCH_CLOSED
+from tasks.events import DATASET_PUBLISHED
 
-__all__ = ["KeptAutomation", "collect_when_a_batch_closes", "keep_automation"]
+__all__ = [
+    "KeptAutomation",
+    "collect_when_a_batch_closes",
+    "keep_automation",
+    "look_when_nothing_is_published",
+]
+
+QUIET = timedelta(hours=36)
+"""Longer than from one nightly collection to the next, whose dataset may be the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,27 @@ def collect_when_a_batch_closes(collection_id: UUID) -> AutomationCore:
                 },
             )
         ],
+    )
+
+
+def look_when_nothing_is_published(freshness_id: UUID) -> AutomationCore:
+    """Return the automation that looks for the cause when no dataset has come for a day and a half.
+
+    The freshness deployment's own schedule looks more often; this one looks also when somebody has
+    paused that. What it finds is told once, whoever looks.
+    """
+    return AutomationCore(
+        name="astrid: look when no dataset is published",
+        description="Starts freshness/default when 36 hours have passed without a new dataset.",
+        tags=["astrid"],
+        trigger=EventTrigger(
+            match=ResourceSpecification({"prefect.resource.id": "astrid.dataset.*"}),
+            expect={DATASET_PUBLISHED},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=QUIET,
+        ),
+        actions=[RunDeployment(source="selected", deployment_id=freshness_id)],
     )
 
 

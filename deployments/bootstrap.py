@@ -27,12 +27,18 @@ from astrid_training.settings import (
     prefect_environment,
 )
 from astrid_training.urls import mask_url
-from blocks import AstridDatabase, AstridStore, TrackingServer
+from blocks import AstridDatabase, AstridStore, Notifier, TrackingServer
+from blocks.notification import can_notify
 from blocks.places import NAME
 from blocks.storage import aws_credentials
-from deployments.automations import KeptAutomation, collect_when_a_batch_closes, keep_automation
+from deployments.automations import (
+    KeptAutomation,
+    collect_when_a_batch_closes,
+    keep_automation,
+    look_when_nothing_is_published,
+)
 from deployments.embedded.parts import POOL
-from tasks.deployment_runs import COLLECTION, ServerUnavailableError
+from tasks.deployment_runs import COLLECTION, FRESHNESS, ServerUnavailableError
 
 __all__ = [
     "BootstrapError",
@@ -98,7 +104,8 @@ def bootstrap(settings: Settings, progress: Progress | None = None) -> Bootstrap
 
     Raises:
         ServerUnavailableError: if the Prefect server does not answer.
-        InvalidSettingError: if the MLflow address holds a password.
+        InvalidSettingError: if the MLflow address holds a password, or nobody can be told at the
+            address for alerts.
         BootstrapError: if Prefect refuses the deployments.
     """
     tell = progress or (lambda _line: None)
@@ -116,7 +123,12 @@ def bootstrap(settings: Settings, progress: Progress | None = None) -> Bootstrap
         deployments = _deploy(client, settings, label)
         tell("automations")
         collection = client.read_deployment_by_name(COLLECTION)
-        automations = [keep_automation(client, collect_when_a_batch_closes(collection.id))]
+        freshness = client.read_deployment_by_name(FRESHNESS)
+        wanted = [
+            collect_when_a_batch_closes(collection.id),
+            look_when_nothing_is_published(freshness.id),
+        ]
+        automations = [keep_automation(client, one) for one in wanted]
     api = mask_url(settings.prefect_api_url)
     return BootstrapReport(api, blocks, POOL, label, deployments, automations)
 
@@ -140,7 +152,8 @@ def save_blocks(settings: Settings) -> list[str]:
     """Save what `settings` say as blocks on the current Prefect server; return `type/name` of each.
 
     Raises:
-        InvalidSettingError: if the MLflow address holds a password.
+        InvalidSettingError: if the MLflow address holds a password, or nobody can be told at the
+            address for alerts.
     """
     return [_save(block) for block in _blocks(settings)]
 
@@ -171,7 +184,18 @@ def _blocks(settings: Settings) -> list[Block]:
     )
     database = AstridDatabase.model_validate({"url": settings.database_url})
     tracking = TrackingServer(uri=_without_password(settings))
-    return [*([credentials] if credentials else []), store, database, tracking]
+    blocks = [*([credentials] if credentials else []), store, database, tracking]
+    return [*blocks, _notifier(settings)] if settings.notify_url else blocks
+
+
+def _notifier(settings: Settings) -> Notifier:
+    url = settings.notify_url or ""
+    if not can_notify(url):
+        raise InvalidSettingError(
+            f"notify_url (from {settings.sources['notify_url']}) is no address that anybody can be "
+            "reached by; write https://… of a web hook, or slack://, mailto://… as Apprise has them"
+        )
+    return Notifier.model_validate({"url": url})
 
 
 def _without_password(settings: Settings) -> str:

@@ -8,6 +8,7 @@ from astrid_training.urls import mask_url
 from deployments.collect_command import collect
 from deployments.console import FAILED, Json, print_json, ready, reported, say, say_document
 from deployments.demo import demo
+from deployments.freshness_command import freshness
 from deployments.gc_command import gc
 from deployments.import_command import import_alerts
 from deployments.looks import datasets, quality, report, revoke, show
@@ -214,6 +215,7 @@ app.command()(show)
 app.command()(quality)
 app.command()(report)
 app.command()(revoke)
+app.command()(freshness)
 app.command()(gc)
 app.command()(demo)
 

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from prefect.events import Event, Resource, get_events_client
-from prefect.utilities.asyncutils import run_coro_as_sync
+from prefect.events import Event, Resource
 from websockets.exceptions import WebSocketException
 
 from tasks.deployment_runs import ServerUnavailableError
+from tasks.events import send_event
 
 __all__ = ["BATCH_CLOSED", "emit_batch_closed"]
 
@@ -44,16 +44,10 @@ def emit_batch_closed(
         },
     )
     try:
-        run_coro_as_sync(_send(event))
+        send_event(event)
     except (OSError, WebSocketException) as error:
         raise ServerUnavailableError(
             f"the Prefect server did not take the event of batch {batch_id!r}: {error}; "
             "start it with `astrid-training up` or set PREFECT_API_URL, and tell it again"
         ) from error
     return event.id
-
-
-async def _send(event: Event) -> None:
-    # every event is confirmed at once: a lost one would be noticed by nobody
-    async with get_events_client(reconnection_attempts=2, checkpoint_every=1) as client:
-        await client.emit(event)

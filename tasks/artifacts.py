@@ -7,12 +7,13 @@ from tempfile import TemporaryDirectory
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
+from astrid_training.freshness import Freshness
 from astrid_training.publish import Collected, CollectionGateError
 from astrid_training.records import FunnelRow
 from astrid_training.report import write_refusal
 from blocks import places
 
-__all__ = ["funnel_artifact", "refusal_artifact", "report_artifact"]
+__all__ = ["freshness_artifact", "funnel_artifact", "refusal_artifact", "report_artifact"]
 
 
 def funnel_artifact(funnel: list[FunnelRow], name: str) -> None:
@@ -27,6 +28,17 @@ def funnel_artifact(funnel: list[FunnelRow], name: str) -> None:
 def report_artifact(url: str, name: str) -> None:
     """Link the HTML report."""
     create_link_artifact(key="report", link=url, link_text=f"report of {name}")
+
+
+def freshness_artifact(found: Freshness) -> None:
+    """Show a row a survey, and what is out of its limits above it."""
+    stale = "\n".join(f"- **{one.kind}**: {one.detail}" for one in found.breaches)
+    told = stale or "Each survey's datasets keep up with its reviews."
+    create_table_artifact(
+        key="freshness",
+        table=found.table(),
+        description=f"At {found.at:%Y-%m-%d %H:%M} UTC\n\n{told}",
+    )
 
 
 def refusal_artifact(refusal: CollectionGateError, run: Collected) -> None:

@@ -8,9 +8,10 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
 
-__all__ = ["COLLECTION", "TRAINING", "ServerUnavailableError", "start_deployment_run"]
+__all__ = ["COLLECTION", "FRESHNESS", "TRAINING", "ServerUnavailableError", "start_deployment_run"]
 
 COLLECTION = "training-data-collection/default"
+FRESHNESS = "freshness/default"
 TRAINING = "train-model/default"
 
 

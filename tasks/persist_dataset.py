@@ -4,12 +4,14 @@ from prefect import task
 from prefect.logging import get_run_logger
 
 from astrid_training import collection_steps, workers
+from astrid_training.catalogue import TrainingDatasetManager
 from astrid_training.faults import fault_point
 from astrid_training.publish import Collected, CollectionGateError
 from astrid_training.records import BuiltBatch, Leaks, Plan, PublishedDataset, Selection
 from blocks import places
 from tasks.artifacts import refusal_artifact
 from tasks.caching import step_options
+from tasks.events import DATASET_PUBLISHED, DATASET_REJECTED, announce
 
 __all__ = ["persist_dataset"]
 
@@ -43,7 +45,10 @@ def persist_dataset(
         dataset = workers.run(collection_steps.publish_dataset, places.workplace(), *inputs)
     except CollectionGateError as refusal:
         refusal_artifact(refusal, run)
+        _tell_of_refusal(refusal, run)
         raise
+    if not dataset.reused:
+        _tell_of_dataset(dataset, run)
     fault_point("persist_dataset", "after")
     get_run_logger().info(
         "%s %s: %d samples, quality %.3f%s",
@@ -54,3 +59,36 @@ def persist_dataset(
         " (the active version is the same)" if dataset.reused else "",
     )
     return dataset
+
+
+def _tell_of_dataset(dataset: PublishedDataset, run: Collected) -> None:
+    kept = TrainingDatasetManager(places.database()).get_dataset(dataset.dataset_id)
+    surveys = sorted(kept.quality_report["survey_coverage"])
+    related = [
+        *(("survey", f"astrid.survey.{name}") for name in surveys),
+        *(("validation-batch", f"astrid.validation-batch.{name}") for name in run.batch_ids),
+    ]
+    if kept.parent_id is not None:
+        related.append(("parent", f"astrid.dataset.{kept.parent_id}"))
+    payload = {
+        "dataset_id": dataset.dataset_id,
+        "name": dataset.name,
+        "version_id": dataset.version_id,
+        "total_samples": dataset.total_samples,
+        "splits": dataset.splits,
+        "classes": dataset.classes,
+        "quality_score": dataset.quality_score,
+        "content_digest": dataset.digests["content"],
+        "surveys": surveys,
+    }
+    announce(DATASET_PUBLISHED, f"astrid.dataset.{dataset.dataset_id}", payload, related)
+
+
+def _tell_of_refusal(refusal: CollectionGateError, run: Collected) -> None:
+    payload = {
+        "name": run.params.name,
+        "reasons": refusal.reasons,
+        "report": f"refusals/{run.flow_run_id}.html",
+    }
+    related = [("validation-batch", f"astrid.validation-batch.{name}") for name in run.batch_ids]
+    announce(DATASET_REJECTED, f"astrid.collection.{run.flow_run_id}", payload, related)

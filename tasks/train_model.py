@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from prefect import task
 from prefect.logging import get_run_logger
@@ -14,6 +15,7 @@ from astrid_training.records import TrainingDataset
 from astrid_training.training import TrainingParams, TrainingResult, train_unet
 from astrid_training.trainings import attach_training_run, close_training_run, open_training_run
 from blocks import places
+from tasks.events import TRAINING_COMPLETED, TRAINING_FAILED, announce
 
 __all__ = ["train_model"]
 
@@ -47,9 +49,18 @@ def train_model(
         close_training_run(engine, row, mlflow_run_id=mlflow_run_id, error=repr(error))
         if mlflow_run_id is not None:
             finish_training_run(mlflow_run_id, uri, status="FAILED")
+        _tell(TRAINING_FAILED, row, dataset, {"error": type(error).__name__})
         raise
     close_training_run(engine, row, metrics=result.metrics, mlflow_run_id=mlflow_run_id)
+    told = {"metrics": result.metrics, "mlflow_run_id": mlflow_run_id}
+    _tell(TRAINING_COMPLETED, row, dataset, told)
     return result.metrics
+
+
+def _tell(event: str, row: str, dataset: TrainingDataset, more: dict[str, Any]) -> None:
+    payload = {"training_run_id": row, "dataset_id": str(dataset.id), "name": dataset.name, **more}
+    related = [("dataset", f"astrid.dataset.{dataset.id}")]
+    announce(event, f"astrid.training.{row}", payload, related)
 
 
 def _train(

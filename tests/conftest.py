@@ -1,6 +1,7 @@
 """One real stack for the whole session; a fresh migrated database for every test that asks."""
 
 import functools
+import json
 import os
 import shutil
 import subprocess
@@ -8,10 +9,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import httpx
@@ -225,6 +228,38 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     finally:
         process.kill()
         process.wait()
+
+
+@dataclass
+class WebHook:
+    """A web hook on this machine, and what was posted to it."""
+
+    url: str
+    posted: list[dict[str, Any]] = field(default_factory=list)
+    status: int = 200
+    """What it answers from now on."""
+
+
+@pytest.fixture
+def web_hook() -> Iterator[WebHook]:
+    """A web hook that takes JSON documents."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if hook.status < 300:
+                hook.posted.append(json.loads(body))
+            self.send_response(hook.status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Tell nobody."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        hook = WebHook(f"http://127.0.0.1:{server.server_port}/hook/t0ken")
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield hook
+        server.shutdown()
 
 
 def wait_for_http(address: str, log: Path) -> None:

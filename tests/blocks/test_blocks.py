@@ -19,13 +19,13 @@ import blocks
 from astrid_training.settings import resolve
 from astrid_training.store import Credentials, Store
 from astrid_training.web import HostNotAllowedError
-from blocks import AstridDatabase, AstridStore, TrackingServer, places
+from blocks import AstridDatabase, AstridStore, Notifier, TrackingServer, places
 from blocks.storage import aws_credentials
 from deployments.bootstrap import _blocks, save_blocks
 
 URL = "postgresql+psycopg://astrid:p4ssw0rd@db.example:5432/astrid"
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "blocks.md"
-KINDS: list[type[Block]] = [AstridDatabase, AstridStore, TrackingServer]
+KINDS: list[type[Block]] = [AstridDatabase, AstridStore, Notifier, TrackingServer]
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ def test_the_package_offers_every_block_to_prefect_block_register(stack: Any) ->
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
 
     assert stack
-    assert "registered 3 blocks" in done.stdout
+    assert "registered 4 blocks" in done.stdout
     assert blocks.__all__ == [kind.__name__ for kind in KINDS]
 
 
