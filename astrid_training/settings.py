@@ -44,6 +44,7 @@ ENVIRONMENT = MappingProxyType(
         "prefect_ui_url": "PREFECT_UI_URL",
         "mlflow_tracking_uri": "MLFLOW_TRACKING_URI",
         "notify_url": "ASTRID_NOTIFY_URL",
+        "redis_url": "REDIS_URL",
     }
 )
 """Each setting and the environment variable that sets it."""
@@ -148,6 +149,11 @@ class Settings:
     def notify_url(self) -> str | None:
         """Where alerts go; secret. None: nobody is told."""
         return self.get("notify_url")
+
+    @property
+    def redis_url(self) -> str:
+        """AstrID's message broker, as `redis://:password@host:6379/0`."""
+        return self._needed("redis_url")
 
     def get(self, name: str) -> str | None:
         """Return the setting's value, or None if it has none."""

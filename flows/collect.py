@@ -31,7 +31,7 @@ from tasks.trigger_training import trigger_training
 __all__ = ["training_data_collection_flow"]
 
 BATCHES_AT_ONCE = workers.cores() + 1  # while all cores compute, the files of one more come
-Trigger = Literal["manual", "schedule", "batch", "cli", "notebook"]
+Trigger = Literal["manual", "schedule", "batch", "message", "api", "cli", "notebook"]
 
 
 @flow(

@@ -1,6 +1,7 @@
 """What the Prefect UI shows of a collection: its funnel, its report, its refusal."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,11 +10,18 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 
 from astrid_training.freshness import Freshness
 from astrid_training.publish import Collected, CollectionGateError
+from astrid_training.reconcile import Finding
 from astrid_training.records import FunnelRow
 from astrid_training.report import write_refusal
 from blocks import places
 
-__all__ = ["freshness_artifact", "funnel_artifact", "refusal_artifact", "report_artifact"]
+__all__ = [
+    "findings_artifact",
+    "freshness_artifact",
+    "funnel_artifact",
+    "refusal_artifact",
+    "report_artifact",
+]
 
 
 def funnel_artifact(funnel: list[FunnelRow], name: str) -> None:
@@ -28,6 +36,15 @@ def funnel_artifact(funnel: list[FunnelRow], name: str) -> None:
 def report_artifact(url: str, name: str) -> None:
     """Link the HTML report."""
     create_link_artifact(key="report", link=url, link_text=f"report of {name}")
+
+
+def findings_artifact(findings: Sequence[Finding]) -> None:
+    """Show what was left open and what was done about it."""
+    create_table_artifact(
+        key="reconciled",
+        table=[asdict(one) for one in findings],
+        description=f"{len(findings)} left open",
+    )
 
 
 def freshness_artifact(found: Freshness) -> None:

@@ -14,7 +14,7 @@ from flows.parameters import flat_parameters
 @flat_parameters(TrainingDataCollectionParams)
 def echo(
     params: TrainingDataCollectionParams,
-    trigger: Literal["manual", "schedule", "batch", "cli", "notebook"] = "manual",
+    trigger: Literal["manual", "schedule", "batch", "message", "api", "cli", "notebook"] = "manual",
     batch: dict[str, Any] | None = None,
 ) -> State[Any]:
     """Say what came in."""

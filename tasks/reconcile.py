@@ -1,0 +1,172 @@
+"""What kills and lost messages left open, closed or named: each a task, each may run twice."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from prefect import task
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
+
+from astrid_training.claims import receive_batch
+from astrid_training.reconcile import (
+    Finding,
+    PendingBatch,
+    ReconcileParams,
+    datasets_without_lineage,
+    open_trainings,
+    pending_batches,
+)
+from astrid_training.trainings import close_training_run
+from blocks import places
+from tasks.flow_states import (
+    crash_flow_run,
+    crash_task_run,
+    ended_runs,
+    is_silent,
+    left_running,
+    runs_in,
+    state_of,
+)
+from tasks.forwarding import forward_batch
+from tasks.retrying import RETRIES
+
+__all__ = [
+    "close_lost_trainings",
+    "crash_dead_runs",
+    "crash_left_task_runs",
+    "forward_lost_batches",
+    "name_unlogged_datasets",
+]
+
+STUCK = "was given to a worker that has not begun it"
+SILENT = "its process has sent no heartbeat; it was killed together with its worker"
+LEFT = "its flow run had ended"
+
+
+@task(name="crash_dead_runs", persist_result=False, **RETRIES)
+def crash_dead_runs(params: ReconcileParams) -> list[Finding]:
+    """Set runs whose process is gone to Crashed, so that they block nothing and hold no batch.
+
+    A run that never sent a heartbeat is named and left: nobody knows whether it lives.
+    """
+    now = datetime.now(UTC)
+    found: list[Finding] = []
+    with get_client(sync_client=True) as client:
+        for run in runs_in(client, StateType.RUNNING, StateType.CANCELLING, StateType.PENDING):
+            since = now - timedelta(minutes=params.silence_minutes)
+            if _is_young(run, since):
+                continue
+            if run.state is not None and run.state.is_pending():
+                crash_flow_run(client, run, STUCK)
+                found.append(Finding("dead run", _named(run), f"set to Crashed: {STUCK}"))
+                continue
+            silent = is_silent(client, run, since)
+            if silent:
+                crash_flow_run(client, run, SILENT)
+                found.append(Finding("dead run", _named(run), f"set to Crashed: {SILENT}"))
+            elif silent is None:
+                found.append(Finding("silent run", _named(run), "named only: no heartbeat ever"))
+    return found
+
+
+@task(name="crash_left_task_runs", persist_result=False, **RETRIES)
+def crash_left_task_runs(params: ReconcileParams) -> list[Finding]:
+    """Set task runs that still run under an ended flow run to Crashed."""
+    now = datetime.now(UTC)
+    found: list[Finding] = []
+    with get_client(sync_client=True) as client:
+        for run in ended_runs(client, now - timedelta(days=params.history_days)):
+            if run.end_time is None or run.end_time > now - _grace(params):
+                continue
+            for one in left_running(client, run):
+                crash_task_run(client, one, LEFT)
+                done = f"set to Crashed: {LEFT} {run.state_name}"
+                found.append(Finding("task run left running", f"{one.name} of {run.name}", done))
+    return found
+
+
+@task(name="forward_lost_batches", persist_result=False, **RETRIES)
+def forward_lost_batches(params: ReconcileParams) -> list[Finding]:
+    """Start the collection of each closed batch that no run answers for, as its message would.
+
+    What a person has cancelled or gates have refused is named and left: the run of the next batch
+    takes it along.
+    """
+    now, engine = datetime.now(UTC), places.database()
+    with get_client(sync_client=True) as client:
+        entered = list(_enter_told(client, now - timedelta(days=params.history_days)))
+        with engine.connect() as connection:
+            pending = pending_batches(connection, now - _grace(params))
+        return [*entered, *(one for batch in pending for one in _forwarded(client, batch))]
+
+
+@task(name="close_lost_trainings", persist_result=False, **RETRIES)
+def close_lost_trainings(params: ReconcileParams) -> list[Finding]:
+    """Close the rows of trainings whose flow run has ended, or was never started."""
+    engine, found = places.database(), []
+    with engine.connect() as connection:
+        trainings = open_trainings(connection, datetime.now(UTC) - _grace(params))
+    with get_client(sync_client=True) as client:
+        for one in trainings:
+            state = None if one.flow_run_id is None else state_of(client, one.flow_run_id)
+            if state is not None and not state.is_final():
+                continue
+            why = "its flow run is not there" if state is None else f"its flow run is {state.name}"
+            close_training_run(engine, one.id, error=why)
+            what = f"training {one.id} on {one.dataset_id}"
+            found.append(Finding("open training", what, f"closed as failed: {why}"))
+    return found
+
+
+@task(name="name_unlogged_datasets", persist_result=False, **RETRIES)
+def name_unlogged_datasets(params: ReconcileParams) -> list[Finding]:
+    """Name the datasets that were published and not logged, as after a kill between the two."""
+    with places.database().connect() as connection:
+        return datasets_without_lineage(connection, datetime.now(UTC) - _grace(params))
+
+
+def _enter_told(client: SyncPrefectClient, after: datetime) -> Iterator[Finding]:
+    """Enter and forward the batches of runs that crashed before they had entered them."""
+    engine = places.database()
+    for run in ended_runs(client, after, StateType.CRASHED):
+        batch = run.parameters.get("batch")
+        if run.parameters.get("trigger") != "batch" or not isinstance(batch, dict):
+            continue
+        closed_at = datetime.fromisoformat(batch["closed_at"])
+        with engine.begin() as connection:
+            is_news = receive_batch(
+                connection, batch["batch_id"], closed_at, batch["detection_ids"]
+            )
+        if is_news:
+            started = forward_batch(batch["batch_id"], closed_at, batch["detection_ids"])
+            yield Finding("lost batch", batch["batch_id"], f"is with run {_named(started)}")
+
+
+def _forwarded(client: SyncPrefectClient, batch: PendingBatch) -> Iterator[Finding]:
+    state = None if batch.claimed_by is None else state_of(client, batch.claimed_by)
+    if state is not None and not state.is_final():
+        return  # a run is at work on it
+    if state is not None and state.type in {StateType.FAILED, StateType.CANCELLED}:
+        done = (
+            f"named only: run {batch.claimed_by} is {state.name}; see why, then close a batch anew"
+        )
+        yield Finding("refused batch", batch.batch_id, done)
+        return
+    run = forward_batch(batch.batch_id, batch.closed_at, batch.detection_ids)
+    get_run_logger().info("batch %s is with run %s", batch.batch_id, run.name)
+    yield Finding("lost batch", batch.batch_id, f"is with run {_named(run)}")
+
+
+def _is_young(run: FlowRun, since: datetime) -> bool:
+    changed = None if run.state is None else run.state.timestamp
+    return str(run.id) == str(flow_run.id) or changed is None or changed > since
+
+
+def _grace(params: ReconcileParams) -> timedelta:
+    return timedelta(minutes=params.grace_minutes)
+
+
+def _named(run: FlowRun) -> str:
+    return f"{run.name} ({run.id}), {run.state_name}"

@@ -1,0 +1,149 @@
+"""Freshness on a real server: alerts, events, the artifact, the command for cron."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.sorting import ArtifactSort
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from astrid_training.database import open_database
+from astrid_training.simulate import SkyPlan
+from blocks import Notifier, places
+from deployments.bootstrap import save_blocks
+from deployments.simulated import simulate_sky
+from flows.freshness import freshness_flow
+
+SURVEY = "sim_fresh"
+SKY = SkyPlan(survey=SURVEY, fields=2, epochs=2, frame_size=(200, 220), stars=20, galaxies=3)
+
+
+@pytest.fixture(scope="module")
+def reviewed(stack: Any) -> Any:
+    """The stack with blocks and a survey whose reviews wait."""
+    save_blocks(stack.settings)
+    simulate_sky(stack.settings, SKY, lambda _line: None)
+    return stack
+
+
+@pytest.fixture
+def told(reviewed: Any, web_hook: Any, client: SyncPrefectClient) -> Iterator[Any]:
+    """A web hook that the saved notifier posts to."""
+    assert reviewed
+    notifier: Any = Notifier(url=SecretStr(web_hook.url))  # Prefect's annotation lacks `_sync`
+    saved = notifier.save(places.NAME, overwrite=True, _sync=True)
+    places.clear()
+    yield web_hook
+    places.clear()
+    client.delete_block_document(saved)
+
+
+def look(**limits: Any) -> dict[str, Any]:
+    found: Any = freshness_flow(survey_ids=[SURVEY], **limits)
+    result: dict[str, Any] = found
+    return result
+
+
+def events_of(client: SyncPrefectClient, name: str, survey: str) -> list[dict[str, Any]]:
+    """Return the events of this name about the survey, waiting a while for the first."""
+    asked = {"filter": {"event": {"name": [name]}}, "limit": 50}
+    deadline = time.monotonic() + 20
+    while True:
+        answer = client._client.post("/events/filter", json=asked).json()["events"]
+        found = [one for one in answer if one["payload"].get("survey") == survey]
+        if found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.2)
+
+
+def test_a_breach_is_told_once_and_its_end_once(told: Any, client: SyncPrefectClient) -> None:
+    for _ in range(3):
+        assert [one["kind"] for one in look(max_waiting_hours=0.001)["breaches"]] == ["waiting"]
+    for _ in range(2):
+        assert look(max_waiting_hours=1e6)["is_fresh"]
+
+    assert [one["title"] for one in told.posted] == [
+        f"astrid-training: {SURVEY} stale: waiting",
+        f"astrid-training: {SURVEY} recovered: waiting",
+    ]
+    (breached,) = events_of(client, "astrid.freshness.breached", SURVEY)
+    (recovered,) = events_of(client, "astrid.freshness.recovered", SURVEY)
+    assert breached["resource"] == recovered["resource"]
+    roles = {
+        one["prefect.resource.role"]: one["prefect.resource.id"] for one in breached["related"]
+    }
+    assert roles["survey"] == f"astrid.survey.{SURVEY}"
+    assert roles["flow-run"].startswith("prefect.flow-run.")
+
+
+def test_an_alert_that_is_not_taken_is_told_by_the_next_run(told: Any) -> None:
+    told.status = 503
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tasks.check_freshness.tell_of_breaches.retries", 0)
+        with pytest.raises(ConnectionError, match="did not take the message"):
+            look(max_backlog=0, max_waiting_hours=1e6)
+    told.status = 200
+
+    assert look(max_backlog=0, max_waiting_hours=1e6)["told"] == 1
+    assert look(max_waiting_hours=1e6)["told"] == 1
+    assert [one["title"].rpartition(": ")[2] for one in told.posted] == ["backlog", "backlog"]
+
+
+def test_where_nobody_is_to_be_told_the_page_tells_it(
+    reviewed: Any, client: SyncPrefectClient
+) -> None:
+    assert reviewed
+    found = look(max_backlog=1, max_waiting_hours=1e6)
+    assert found["told"] is None
+
+    (artifact, *_) = client.read_artifacts(
+        artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["freshness"])),
+        sort=ArtifactSort.CREATED_DESC,
+    )
+    assert "reviewed detections of sim_fresh wait" in (artifact.description or "")
+    (row,) = json.loads(str(artifact.data))
+    assert (row["survey"], row["stale"]) == (SURVEY, "backlog")
+
+
+def command(reviewed: Any, *options: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {
+        "ASTRID_TRAINING_HOME": str(reviewed.home),
+        "PREFECT_API_URL": "http://127.0.0.1:9/api",  # it must tell also when Prefect is down
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "deployments.cli", "freshness", *options],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+
+
+def test_the_command_exits_with_1_when_reviews_wait_too_long(reviewed: Any) -> None:
+    fresh = command(reviewed, "--survey-ids", SURVEY, "--json", "--max-waiting-hours", "1e6")
+    assert (fresh.returncode, json.loads(fresh.stdout)["is_fresh"]) == (0, True)
+
+    stale = command(reviewed, "--survey-ids", SURVEY, "--max-waiting-hours", "0.001")
+    assert stale.returncode == 1
+    assert f"STALE a review of {SURVEY} has waited" in stale.stderr
+
+    unknown = command(reviewed, "--survey-ids", f"no{uuid4().hex}", "--json")
+    assert (unknown.returncode, "no survey named" in unknown.stdout) == (1, True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _closed_in_the_end(reviewed: Any) -> Iterator[None]:
+    """Leave no breach open for the tests of other files."""
+    yield
+    engine = open_database(reviewed.settings.database_url)
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM training_freshness_breaches"))
