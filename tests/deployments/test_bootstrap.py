@@ -20,7 +20,11 @@ from prefect.states import Scheduled
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.settings import InvalidSettingError, Settings, resolve
 from blocks import places
-from deployments.automations import collect_when_a_batch_closes, keep_automation
+from deployments.automations import (
+    KeptAutomation,
+    collect_when_a_batch_closes,
+    keep_automation,
+)
 from deployments.bootstrap import BootstrapError, BootstrapReport, bootstrap, prefect_file
 from deployments.embedded.parts import POOL
 from deployments.events import emit_batch_closed
@@ -43,6 +47,12 @@ def collection(client: SyncPrefectClient, report: BootstrapReport) -> Deployment
     return client.read_deployment_by_name(COLLECTION)
 
 
+def by_batch(report: BootstrapReport) -> KeptAutomation:
+    """Return the automation that collects when a batch closes."""
+    (kept,) = [one for one in report.automations if "batch closes" in one.name]
+    return kept
+
+
 def census(client: SyncPrefectClient) -> dict[str, list[str]]:
     """Return the ids of everything that a bootstrap may make."""
     deployments = client.read_deployments()
@@ -59,10 +69,15 @@ def census(client: SyncPrefectClient) -> dict[str, list[str]]:
 def test_bootstrap_makes_what_prefect_yaml_names(
     client: SyncPrefectClient, report: BootstrapReport
 ) -> None:
-    names = ["train-model/default", COLLECTION]
+    collisions = {
+        COLLECTION: "ENQUEUE",
+        "train-model/default": "ENQUEUE",
+        "freshness/default": "CANCEL_NEW",
+        "reconcile/default": "CANCEL_NEW",
+    }
 
-    assert sorted(one.name for one in report.deployments) == sorted(names)
-    for name in names:
+    assert sorted(one.name for one in report.deployments) == sorted(collisions)
+    for name, collision in collisions.items():
         deployment = client.read_deployment_by_name(name)
         assert deployment.work_pool_name == POOL
         assert deployment.version == report.version
@@ -71,7 +86,7 @@ def test_bootstrap_makes_what_prefect_yaml_names(
         assert deployment.global_concurrency_limit
         assert deployment.global_concurrency_limit.limit == 1
         assert deployment.concurrency_options
-        assert deployment.concurrency_options.collision_strategy == "ENQUEUE"
+        assert deployment.concurrency_options.collision_strategy == collision
     pool = client.read_work_pool(POOL)
     assert (pool.type, pool.concurrency_limit) == ("process", 2)
 
@@ -128,7 +143,7 @@ def test_bootstrap_again_doubles_nothing_and_keeps_what_the_operator_did(
     client: SyncPrefectClient, stack: Any, collection: DeploymentResponse, report: BootstrapReport
 ) -> None:
     (schedule,) = collection.schedules
-    (automation,) = [UUID(one.id) for one in report.automations]
+    automation = UUID(by_batch(report).id)
     train = client.read_deployment_by_name("train-model/default")
     client.update_deployment_schedule(collection.id, schedule.id, active=False)
     client.update_deployment(collection.id, DeploymentUpdate(parameters={"max_samples": 7}))
@@ -143,7 +158,7 @@ def test_bootstrap_again_doubles_nothing_and_keeps_what_the_operator_did(
         assert (kept_schedule.active, kept_schedule.parameters) == (False, schedule.parameters)
         assert client.read_deployment(collection.id).parameters == {"max_samples": 7}
         assert client.read_deployment(train.id).paused
-        (kept,) = again.automations
+        kept = by_batch(again)
         assert (kept.id, kept.enabled, kept.outcome) == (str(automation), False, "unchanged")
         assert {one.outcome for one in again.deployments} == {"updated"}
     finally:
@@ -234,7 +249,7 @@ def _collection_automation_off(
     client: SyncPrefectClient, report: BootstrapReport
 ) -> Iterator[None]:
     """Keep the session's collection from starting on this test's events."""
-    (kept,) = report.automations
+    kept = by_batch(report)
     client.pause_automation(UUID(kept.id))
     yield
     client.resume_automation(UUID(kept.id))
