@@ -104,8 +104,9 @@ class TrainingDatasetManager:
             DatasetNotFoundError: if there is none.
             DatasetRevokedError: if it was withdrawn and `allow_revoked` is not set.
         """
+        asked = {"wanted": dataset_id.partition("\0")[0]}  # no text of the database holds a NUL
         with reading(self._engine) as connection:
-            row = connection.execute(query("dataset_get"), {"wanted": dataset_id}).one_or_none()
+            row = connection.execute(query("dataset_get"), asked).one_or_none()
         if row is None:
             raise DatasetNotFoundError(
                 f"no dataset {dataset_id!r}; `astrid-training datasets` lists those there are"

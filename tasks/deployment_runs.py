@@ -1,6 +1,6 @@
 """One way to start a deployment's run, for all who start one: steps, commands, messages, requests."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import httpx
@@ -20,7 +20,10 @@ class ServerUnavailableError(ConnectionError):
 
 
 def start_deployment_run(
-    deployment: str, parameters: Mapping[str, Any], idempotency_key: str | None = None
+    deployment: str,
+    parameters: Mapping[str, Any],
+    idempotency_key: str | None = None,
+    tags: Iterable[str] = (),
 ) -> FlowRun:
     """Start a run of `deployment` and return it without waiting for its end.
 
@@ -30,6 +33,7 @@ def start_deployment_run(
         deployment: `flow/deployment`.
         parameters: those that differ from the deployment's own.
         idempotency_key: at most one run of the deployment is started for it, ever.
+        tags: of a run that is started now, beside the deployment's own.
 
     Raises:
         ServerUnavailableError: with the cure.
@@ -38,7 +42,10 @@ def start_deployment_run(
         with get_client(sync_client=True) as client:
             target = client.read_deployment_by_name(deployment)
             return client.create_flow_run_from_deployment(
-                target.id, parameters=dict(parameters), idempotency_key=idempotency_key
+                target.id,
+                parameters=dict(parameters),
+                idempotency_key=idempotency_key,
+                tags=[*target.tags, *tags],
             )
     except ObjectNotFound as error:
         raise ServerUnavailableError(

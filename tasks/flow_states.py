@@ -23,6 +23,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Crashed
 
 __all__ = [
+    "FLOWS",
     "crash_flow_run",
     "crash_task_run",
     "ended_runs",
