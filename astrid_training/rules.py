@@ -1,7 +1,7 @@
 """The sets of parameters that belong together: how pixels, masks, negatives and splits are made."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -26,6 +26,22 @@ class Frozen(BaseModel):
     """A set of parameters: unknown fields are refused, and nothing changes it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_nul(cls, values: Any) -> Any:  # noqa: ANN401 - what was given, whatever it is
+        """Refuse what no text of the database can hold."""
+        if _holds_nul(values):
+            raise ValueError("a text holds the character NUL; leave it out")
+        return values
+
+
+def _holds_nul(value: object) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(map(_holds_nul, value.values()))
+    return isinstance(value, list | tuple) and any(map(_holds_nul, value))
 
 
 class PreprocessSpec(Frozen):

@@ -138,6 +138,8 @@ def test_json_values_become_the_models_types() -> None:
         ({"split": {"train": 0.5}}, "split: train .* = 0.7; make them sum to 1"),
         ({"trigger": "nobody"}, "trigger: input should be 'manual' or 'batch'"),
         ({"max_samples": 0, "name": ""}, "name: .*; max_samples: "),
+        ({"survey_ids": ["ztf\0"]}, "a text holds the character NUL"),
+        ({"description": "\0"}, "a text holds the character NUL"),
     ],
 )
 def test_wrong_values_are_refused_in_one_sentence(values: dict[str, Any], sentence: str) -> None:
