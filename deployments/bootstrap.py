@@ -14,7 +14,11 @@ import yaml
 from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate, WorkPoolUpdate
-from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterName,
+    DeploymentFilterTags,
+)
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -50,6 +54,7 @@ __all__ = [
 ]
 
 PACKAGE = "astrid-training"
+TAG = "astrid"  # on each deployment and automation of ours
 ROOT = Path(__file__).resolve().parents[1]
 POOL_LIMIT = 2  # a collection and a training; more would share the machine's memory
 POOL_DESCRIPTION = "Runs astrid-training's flows, each as a process on the worker's machine."
@@ -85,6 +90,8 @@ class BootstrapReport:
     """Of the deployments."""
     deployments: list[KeptDeployment]
     automations: list[KeptAutomation]
+    unlisted: list[str]
+    """Deployments and automations with the tag `astrid` that this version does not know; left alone."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON."""
@@ -129,8 +136,12 @@ def bootstrap(settings: Settings, progress: Progress | None = None) -> Bootstrap
             look_when_nothing_is_published(freshness.id),
         ]
         automations = [keep_automation(client, one) for one in wanted]
+        ours = {one.id for one in deployments} | {one.id for one in automations}
+        unlisted = _unlisted(client, ours)
+        for name in unlisted:
+            tell(f"not listed any more, left alone: {name}")
     api = mask_url(settings.prefect_api_url)
-    return BootstrapReport(api, blocks, POOL, label, deployments, automations)
+    return BootstrapReport(api, blocks, POOL, label, deployments, automations, unlisted)
 
 
 def prefect_file() -> Path:
@@ -264,6 +275,22 @@ def _deploy(client: SyncPrefectClient, settings: Settings, label: str) -> list[K
         outcome = "created" if former is None else "updated"
         kept.append(KeptDeployment(f"{flow.name}/{deployed.name}", str(deployed.id), outcome))
     return sorted(kept, key=lambda one: one.name)
+
+
+def _unlisted(client: SyncPrefectClient, ours: set[str]) -> list[str]:
+    """Return what carries our tag and is not ours any more: a person decides what becomes of it."""
+    tagged = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
+    found = []
+    for deployment in client.read_deployments(deployment_filter=tagged):
+        if str(deployment.id) not in ours:
+            flow = client.read_flow(deployment.flow_id)
+            found.append(f"deployment {flow.name}/{deployment.name}")
+    found += [
+        f"automation {one.name}"
+        for one in client.read_automations()
+        if TAG in one.tags and str(one.id) not in ours
+    ]
+    return sorted(found)
 
 
 def _run_prefect_deploy(file: Path, settings: Settings, label: str) -> None:

@@ -13,6 +13,7 @@ from astrid_training.publish import Collected, CollectionGateError
 from astrid_training.reconcile import Finding
 from astrid_training.records import FunnelRow
 from astrid_training.report import write_refusal
+from astrid_training.retention import Removed
 from blocks import places
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "freshness_artifact",
     "funnel_artifact",
     "refusal_artifact",
+    "removed_artifact",
     "report_artifact",
 ]
 
@@ -56,6 +58,15 @@ def freshness_artifact(found: Freshness) -> None:
         table=found.table(),
         description=f"At {found.at:%Y-%m-%d %H:%M} UTC\n\n{told}",
     )
+
+
+def removed_artifact(removed: Sequence[Removed], *, dry_run: bool) -> None:
+    """Show what went, kind by kind, or would go."""
+    rows = [
+        {"kind": one.kind, "number": one.number, "MB": round(one.bytes / 1e6, 1)} for one in removed
+    ]
+    told = "Would be removed with `dry_run=false`" if dry_run else "Removed"
+    create_table_artifact(key="retention", table=rows, description=told)
 
 
 def refusal_artifact(refusal: CollectionGateError, run: Collected) -> None:

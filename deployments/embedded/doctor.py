@@ -215,6 +215,44 @@ def _prefect(settings: Settings) -> Iterator[Check]:
     same = ours == theirs
     yield _good("Prefect server", detail) if same else _bad("Prefect server", detail, RESTART)
     yield _worker(api)
+    yield _blocks(settings, api)
+
+
+def _blocks(settings: Settings, api: str) -> Check:
+    """Compare what flows use with what the settings say, field by field; no value is told."""
+    wrong = []
+    for slug, wanted in _wanted_blocks(settings).items():
+        url = f"{api}/block_types/slug/{slug}/block_documents/name/astrid?include_secrets=true"
+        reply = _get(url, authorization())
+        if reply.status_code == 404:
+            wrong.append(f"{slug}/astrid is not saved")
+            continue
+        kept = reply.json()["data"] if reply.is_success else {}
+        wrong += [
+            f"{slug}/astrid: {name}" for name, value in wanted.items() if kept.get(name) != value
+        ]
+    if wrong:
+        cure = "run `astrid-training bootstrap`, or correct the settings"
+        return _bad("blocks", f"not what the settings say: {', '.join(wrong)}", cure)
+    return _good("blocks", "what the settings say")
+
+
+def _wanted_blocks(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Return slug -> field -> value of what a bootstrap would save."""
+    store = {"url": settings.store_url, "source_bucket": settings.source_bucket}
+    wanted: dict[str, dict[str, Any]] = {
+        "astrid-database": {"url": settings.get("database_url")},
+        "astrid-store": store | {"source_hosts": settings.source_hosts},
+        "astrid-tracking-server": {"uri": settings.get("mlflow_tracking_uri")},
+    }
+    if settings.store_access_key_id or settings.store_secret_access_key:
+        wanted["aws-credentials"] = {
+            "aws_access_key_id": settings.store_access_key_id,
+            "aws_secret_access_key": settings.store_secret_access_key,
+        }
+    if settings.notify_url:
+        wanted["astrid-notifier"] = {"url": settings.notify_url}
+    return wanted
 
 
 def _worker(api: str) -> Check:

@@ -26,6 +26,7 @@ from deployments.automations import (
     keep_automation,
 )
 from deployments.bootstrap import BootstrapError, BootstrapReport, bootstrap, prefect_file
+from deployments.embedded.doctor import Check, checks
 from deployments.embedded.parts import POOL
 from deployments.events import emit_batch_closed
 from tasks.deployment_runs import COLLECTION, ServerUnavailableError
@@ -74,6 +75,7 @@ def test_bootstrap_makes_what_prefect_yaml_names(
         "train-model/default": "ENQUEUE",
         "freshness/default": "CANCEL_NEW",
         "reconcile/default": "CANCEL_NEW",
+        "retention/default": "CANCEL_NEW",
     }
 
     assert sorted(one.name for one in report.deployments) == sorted(collisions)
@@ -184,6 +186,47 @@ def test_an_automation_that_differs_is_corrected_under_its_id_and_stays_off(
         assert (found.description, found.enabled) == ("new", False)
     finally:
         client.delete_automation(UUID(made.id))
+
+
+def test_what_is_no_longer_listed_is_named_and_left_alone(
+    client: SyncPrefectClient, stack: Any, collection: DeploymentResponse
+) -> None:
+    former = client.create_deployment(
+        flow_id=collection.flow_id, name="former", entrypoint=collection.entrypoint, tags=["astrid"]
+    )
+    wanted = collect_when_a_batch_closes(collection.id)
+    automation = client.create_automation(wanted.model_copy(update={"name": "former"}))
+    before = census(client)
+    told: list[str] = []
+    try:
+        report = bootstrap(stack.settings, told.append)
+
+        assert report.unlisted == [
+            "automation former",
+            "deployment training-data-collection/former",
+        ]
+        assert [line for line in told if "left alone: automation former" in line]
+        assert census(client) == before
+    finally:
+        client.delete_deployment(former)
+        client.delete_automation(automation)
+
+
+@pytest.mark.usefixtures("report")
+def test_the_doctor_names_where_blocks_and_settings_disagree(stack: Any) -> None:
+    def blocks(settings: Settings) -> Check:
+        (found,) = [one for one in checks(settings) if one.name == "blocks"]
+        return found
+
+    assert blocks(stack.settings).ok
+    other = resolve(stack.home, source_bucket="other", notify_url="https://hook.example/t0ken")
+    found = blocks(other)
+    assert not found.ok
+    assert found.detail == (
+        "not what the settings say: astrid-store/astrid: source_bucket, "
+        "astrid-notifier/astrid is not saved"
+    )
+    assert "bootstrap" in found.cure
 
 
 @pytest.mark.parametrize("name", FIELDS)
