@@ -31,6 +31,7 @@ NAMES = (
     "leaks",
     "publishing",
     "imports",
+    "orchestration",
     "scale",
 )
 """Modules with a `report`, in the order of the table, which is that of a collection."""

@@ -6,6 +6,7 @@ import typer
 
 from astrid_training.urls import mask_url
 from deployments.api_command import api, token
+from deployments.backup_command import backup, restore
 from deployments.collect_command import collect
 from deployments.console import FAILED, Json, print_json, ready, reported, say, say_document
 from deployments.demo import demo
@@ -218,6 +219,8 @@ app.command()(report)
 app.command()(revoke)
 app.command()(freshness)
 app.command()(gc)
+app.command()(backup)
+app.command()(restore)
 app.command()(demo)
 app.command()(api)
 app.add_typer(token, name="token")

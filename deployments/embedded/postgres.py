@@ -33,6 +33,7 @@ __all__ = [
     "GRACE_S",
     "Cluster",
     "answers",
+    "client_program",
     "cluster_url",
     "discard",
     "existing_cluster",
@@ -332,6 +333,16 @@ def _programs(cluster: Cluster) -> Path:
         )
     chosen = versions[wanted]
     return (chosen if cluster.account is None else _public_copy(chosen)) / "bin"
+
+
+def client_program(name: str) -> Path:
+    """Return where one of PostgreSQL's client programs is, such as pg_dump, of the newest version.
+
+    Raises:
+        StackError: if the wheel that brings them is not installed.
+    """
+    newest = max(_package().glob("pginstall[0-9][0-9]"), key=lambda folder: folder.name)
+    return newest / "bin" / name
 
 
 def _package() -> Path:

@@ -93,7 +93,10 @@ def test_commands_and_options_of_the_docs_exist() -> None:
     used = [line.split() for line in shell_lines() if line.startswith("astrid-training ")]
     assert len(used) > 10
     for _, command, *words in used:
-        options = {name for one in known[command].params for name in one.opts} | {"--help"}
+        found = known[command]
+        if words and hasattr(found, "commands"):  # such as `token create`
+            found, words = found.commands[words[0]], words[1:]
+        options = {name for one in found.params for name in one.opts} | {"--help"}
         given = {word for word in words if re.fullmatch(r"--?[a-z][a-z-]*", word)}
         assert given <= options, (command, given - options)
 

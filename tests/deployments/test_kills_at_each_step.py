@@ -1,0 +1,122 @@
+"""A flow that is killed at any step, before or after its work, is finished by the next run as if nothing had been."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import mlflow
+import pytest
+from sqlalchemy import Engine, text
+
+from astrid_training.catalogue import TrainingDatasetManager
+from astrid_training.database import open_database
+from astrid_training.reconcile import datasets_without_lineage
+from astrid_training.simulate import SkyPlan
+from astrid_training.trainings import training_runs
+from deployments.bootstrap import bootstrap
+from deployments.simulated import simulate_sky
+
+SKY = SkyPlan(fields=6, epochs=3, frame_size=(220, 260), stars=40, galaxies=10, artifacts=4)
+"""The same as that of the fixture `sky`, whose collection is the undisturbed one."""
+
+STEPS = (
+    "fetch_validated_detections",
+    "download_fits",
+    "preprocess",
+    "make_masks",
+    "score_quality",
+    "persist_dataset",
+    "log_lineage",
+    "trigger_training",
+)
+CASES = [(step, moment) for step in STEPS for moment in ("before", "after")]
+COLLECT = """
+import sys, json
+from astrid_training.settings import apply_environment, resolve
+apply_environment(resolve())
+from flows.collect import training_data_collection_flow
+outcome = training_data_collection_flow(**json.loads(sys.argv[1]))
+print("OUTCOME", json.dumps(outcome))
+"""
+
+
+@pytest.fixture(scope="module")
+def ready(stack: Any) -> Any:
+    bootstrap(stack.settings)
+    simulate_sky(stack.settings, SKY, lambda _line: None)
+    return stack
+
+
+@pytest.fixture
+def engine(ready: Any) -> Engine:
+    return open_database(ready.settings.database_url)
+
+
+def run_flow(
+    ready: Any, asked: dict[str, Any], fault: str = ""
+) -> subprocess.CompletedProcess[str]:
+    environment = {"ASTRID_TRAINING_HOME": str(ready.home), "ASTRID_FAULT": fault}
+    return subprocess.run(
+        [sys.executable, "-c", COLLECT, json.dumps(asked)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+        timeout=180,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("step", "moment"), CASES)
+def test_the_next_run_makes_the_dataset_of_an_undisturbed_one(
+    ready: Any, engine: Engine, collect: Any, step: str, moment: str
+) -> None:
+    pixels = {"softening": 2.0 + 0.125 * CASES.index((step, moment))}  # that nobody has built yet
+    name = f"{step} {moment}"
+    asked = {
+        "name": name,
+        "survey_ids": ["sim_ztf"],
+        "quality_score_threshold": 0,
+        "allow_one_class": True,
+        "allow_sparse_splits": True,
+        "batch_samples": 64,
+        "preprocess": pixels,
+        "trigger_training": step == "trigger_training",
+        "training_steps": 2,
+    }
+
+    killed = run_flow(ready, asked, f"{step}:{moment}:kill")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    with engine.connect() as connection:
+        unlogged = datasets_without_lineage(connection, datetime.now(UTC))
+    half_done = (step, moment) in {("persist_dataset", "after"), ("log_lineage", "before")}
+    assert any(name in one.what for one in unlogged) is half_done
+
+    finished = run_flow(ready, asked)
+    assert finished.returncode == 0, finished.stderr
+    outcome = json.loads(finished.stdout.split("OUTCOME ")[1])
+
+    undisturbed = collect(preprocess=pixels)
+    assert outcome["digests"]["content"] == undisturbed.digests["content"]
+    datasets = TrainingDatasetManager(engine).list_datasets({"name": name})
+    assert [str(one.id) for one in datasets] == [outcome["dataset_id"]]
+    with engine.connect() as connection:
+        count = text(
+            "SELECT count(*), count(DISTINCT sample_key) FROM training_samples"
+            " WHERE dataset_id = CAST(:id AS uuid) AND split <> 'quarantine'"
+        )
+        rows, keys = connection.execute(count, {"id": outcome["dataset_id"]}).one()
+        assert rows == keys == outcome["total_samples"]
+        assert datasets_without_lineage(connection, datetime.now(UTC)) == []
+    client = mlflow.MlflowClient(ready.settings.mlflow_tracking_uri)
+    experiments = [one.experiment_id for one in client.search_experiments()]
+    logged = client.search_runs(
+        experiments, f"attributes.run_name = 'training_data_{outcome['dataset_id']}'"
+    )
+    assert len(logged) == 1
+    trainings = training_runs(engine, outcome["dataset_id"])
+    assert len(trainings) == (1 if step == "trigger_training" else 0)
