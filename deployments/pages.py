@@ -13,6 +13,7 @@ from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.reasons import ALERT_REASONS, REASONS
 from astrid_training.samples import columns_page
 from astrid_training.surveys.page import profiles_page
+from deployments.api.page import rest_api_page
 from deployments.cli import app
 
 __all__ = ["PAGES", "command_line_page", "parameters_page", "reasons_page", "write_pages"]
@@ -129,8 +130,17 @@ def _meanings(reasons: Mapping[str, str]) -> str:
 
 def command_line_page() -> str:
     """Return the Markdown page of the commands, in the order in which the program lists them."""
-    commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group
-    return _COMMANDS.format(commands="\n".join(_command(*one) for one in commands.items()))
+    program = typer.main.get_command(app)
+    return _COMMANDS.format(commands="\n".join(_command(*one) for one in _commands(program)))
+
+
+def _commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - as below
+    """Yield each command with its name, those of groups under the group's."""
+    for name, one in group.commands.items():
+        if hasattr(one, "commands"):
+            yield from _commands(one, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", one
 
 
 def _command(name: str, command: Any) -> str:  # noqa: ANN401 - typer does not export its click classes
@@ -155,6 +165,7 @@ PAGES: MappingProxyType[str, Callable[[], str]] = MappingProxyType(
         "command-line.md": command_line_page,
         "parameters.md": parameters_page,
         "reasons.md": reasons_page,
+        "rest-api.md": rest_api_page,
         "samples-table.md": columns_page,
         "survey-profiles.md": profiles_page,
     }
