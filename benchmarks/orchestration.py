@@ -19,12 +19,6 @@ from benchmarks.scale import SAMPLES, survey
 
 ROUNDS = 3
 
-WHY_MISSED = """
-Of the processor time of the flow's process, a third is Prefect's client (a hundred requests, events and
-logs), a third waits on worker processes and reads what they answer, the rest is MLflow's client and the
-report's pictures.
-"""
-
 
 def report() -> list[Row]:
     """Return the rows of processor time, task runs, and imports."""
