@@ -91,16 +91,16 @@ class Freshness:
         return not self.breaches
 
     def table(self) -> list[dict[str, Any]]:
-        """Return a row a survey for people, ages in hours."""
+        """Return a row a survey for people; ages in hours, or in days from two on."""
         return [
             {
                 "survey": one.survey,
-                "newest review used, h ago": _hours(self.at, one.newest_used),
-                "newest review, h ago": _hours(self.at, one.newest_review),
-                "longest waiting, h": _hours(self.at, one.oldest_waiting),
-                "backlog": one.backlog,
-                "dataset published, h ago": _hours(self.at, one.published_at),
                 "stale": ", ".join(b.kind for b in self.breaches if b.survey == one.survey) or "no",
+                "waiting": _age(self.at, one.oldest_waiting),
+                "backlog": one.backlog,
+                "newest used": _age(self.at, one.newest_used),
+                "newest review": _age(self.at, one.newest_review),
+                "published": _age(self.at, one.published_at),
             }
             for one in self.surveys
         ]
@@ -204,6 +204,13 @@ def _exposures(connection: Connection, store: Store, most: int) -> pa.Table | No
         watched = [*NAMES, *(name for name in METRICS if name in table.column_names)]
         tables.append(table.select(watched))
     return pa.concat_tables(tables, promote_options="default") if tables else None
+
+
+def _age(now: datetime, then: datetime | None) -> str:
+    hours = _hours(now, then)
+    if hours is None:
+        return "none"
+    return f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} d"
 
 
 def _hours(now: datetime, then: datetime | None) -> float | None:

@@ -114,12 +114,14 @@ def test_a_survey_that_is_not_there_is_refused(sky: Any) -> None:
         measure(sky, survey_ids=["hubble"])
 
 
-def test_the_table_tells_ages_in_hours_and_all_is_json(sky: Any) -> None:
+def test_the_table_tells_ages_and_all_is_json(sky: Any) -> None:
     now = datetime.now(UTC)
     review(sky, now - 2 * HOUR)
 
     found = measure(sky, now)
 
     (row,) = found.table()
-    assert (row["survey"], row["newest review, h ago"], row["stale"]) == ("sim_ztf", 2.0, "waiting")
+    assert (row["survey"], row["newest review"], row["stale"]) == ("sim_ztf", "2.0 h", "waiting")
+    assert (row["newest used"], row["published"]) == ("none", "none")
+    assert row["waiting"].endswith(" d")
     assert found.to_dict()["surveys"][0]["newest_review"] == (now - 2 * HOUR).isoformat()
