@@ -18,6 +18,8 @@ NOT_ASKED = {
     "description",
     "batch_samples",
     "workers",
+    "runner",
+    "dask_address",
     "trigger_training",
     "training_steps",
 }

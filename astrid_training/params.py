@@ -172,6 +172,18 @@ class TrainingDataCollectionParams(Frozen):
         description="Most processes that cut, mask and score batches side by side; they change no "
         "pixel. None given: one for each core.",
     )
+    runner: Literal["threads", "dask"] = Field(
+        "threads",
+        description="Where batches are built: threads of this machine that feed its processes, or the "
+        "workers of a Dask cluster. It changes no pixel.",
+    )
+    dask_address: str | None = Field(
+        None,
+        max_length=300,
+        pattern=r"^[a-z]+://\S+$",
+        description="Scheduler of the cluster, such as tcp://scheduler:8786; none: a cluster of this "
+        "machine, for this run.",
+    )
     allow_one_class: bool = Field(
         default=False,
         description="Accept a dataset with fewer than 10 real or fewer than 10 rejected detections.",

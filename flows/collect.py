@@ -7,7 +7,6 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from astrid_training import workers
 from astrid_training.errors import CollectionRefusedError
@@ -18,6 +17,7 @@ from astrid_training.records import BuiltBatch, Plan
 from astrid_training.users import user_name
 from flows.batches import build_batch
 from flows.parameters import flat_parameters
+from flows.runners import batch_runner
 from tasks.check_leaks import check_leaks
 from tasks.check_processor import check_processor
 from tasks.claims import claim_pending_batches
@@ -30,7 +30,6 @@ from tasks.trigger_training import trigger_training
 
 __all__ = ["training_data_collection_flow"]
 
-BATCHES_AT_ONCE = workers.cores() + 1  # while all cores compute, the files of one more come
 Trigger = Literal["manual", "schedule", "batch", "message", "api", "cli", "notebook"]
 
 
@@ -38,8 +37,6 @@ Trigger = Literal["manual", "schedule", "batch", "message", "api", "cli", "noteb
     name="training-data-collection",
     flow_run_name="collect {name}",
     validate_parameters=False,  # the decorator below checks them, all at once and in plain words
-    # threads only wait, on the store and on worker processes; those bound what is done at once
-    task_runner=ThreadPoolTaskRunner(max_workers=BATCHES_AT_ONCE),  # type: ignore[arg-type]
 )
 @flat_parameters(TrainingDataCollectionParams)
 def training_data_collection_flow(
@@ -91,9 +88,11 @@ def training_data_collection_flow(
 
 
 def _build(plan: Plan, recipe: Recipe, params: TrainingDataCollectionParams) -> list[BuiltBatch]:
-    workers.start_workers(sum(not one.built for one in plan.batches))
-    how = recipe, params.mask, params.verify_checksums
-    futures = [build_batch.submit(one, *how) for one in plan.batches]
-    built = [future.result() for future in futures]
+    how = {"recipe": recipe, "rule": params.mask, "verify_checksums": params.verify_checksums}
+    if params.runner == "threads":
+        workers.start_workers(sum(not one.built for one in plan.batches))
+    with batch_runner(params) as runner:
+        futures = [runner.submit(build_batch, {"batch": one, **how}) for one in plan.batches]
+        built = [future.result() for future in futures]
     workers.set_workers(1)  # what follows is of the whole: the others would only hold memory
     return built
