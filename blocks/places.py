@@ -20,6 +20,7 @@ from blocks.database import AstridDatabase
 from blocks.notification import Notifier
 from blocks.storage import AstridStore
 from blocks.tracking import TrackingServer
+from blocks.training import TrainingTarget
 
 __all__ = [
     "NAME",
@@ -33,6 +34,7 @@ __all__ = [
     "sources",
     "store",
     "tracking",
+    "training_target",
     "workplace",
 ]
 
@@ -100,6 +102,16 @@ def tracking() -> str:
     with _lock:
         block: TrackingServer = _load(TrackingServer)
         return block.uri
+
+
+def training_target() -> TrainingTarget:
+    """Return what is started for a published dataset: the saved block's, else our own training."""
+    with _lock:
+        try:
+            target: TrainingTarget = _load(TrainingTarget)
+        except BlockNotFoundError:
+            return TrainingTarget()
+        return target
 
 
 def notifier() -> Notifier | None:

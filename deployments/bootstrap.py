@@ -31,7 +31,7 @@ from astrid_training.settings import (
     prefect_environment,
 )
 from astrid_training.urls import mask_url
-from blocks import AstridDatabase, AstridStore, Notifier, TrackingServer
+from blocks import AstridDatabase, AstridStore, Notifier, TrackingServer, TrainingTarget
 from blocks.notification import can_notify
 from blocks.places import NAME
 from blocks.storage import aws_credentials
@@ -166,7 +166,8 @@ def save_blocks(settings: Settings) -> list[str]:
         InvalidSettingError: if the MLflow address holds a password, or nobody can be told at the
             address for alerts.
     """
-    return [_save(block) for block in _blocks(settings)]
+    saved = [_save(block) for block in _blocks(settings)]
+    return [*saved, _keep_training_target()]
 
 
 def _check_server(client: SyncPrefectClient, url: str) -> None:
@@ -224,6 +225,16 @@ def _without_password(settings: Settings) -> str:
 def _save(block: Block) -> str:
     block.save(NAME, overwrite=True, _sync=True)  # type: ignore[call-arg]  # Prefect's annotation lacks it
     return f"{block.get_block_type_slug()}/{NAME}"
+
+
+def _keep_training_target() -> str:
+    """Save what a dataset starts, unless an operator has said something else."""
+    load: Any = TrainingTarget.load  # Prefect's annotation lacks `_sync`
+    try:
+        load(NAME, _sync=True)
+    except ValueError:  # there is none
+        return _save(TrainingTarget())
+    return f"{TrainingTarget.get_block_type_slug()}/{NAME}"
 
 
 def _keep_work_pool(client: SyncPrefectClient) -> None:

@@ -12,7 +12,7 @@ from astrid_training.records import PublishedDataset
 from astrid_training.trainings import attach_training_run, close_training_run, open_training_run
 from blocks import places
 from tasks.caching import step_options
-from tasks.deployment_runs import TRAINING, start_deployment_run
+from tasks.deployment_runs import start_deployment_run
 
 __all__ = ["trigger_training"]
 
@@ -36,8 +36,8 @@ def trigger_training(published: PublishedDataset, params: TrainingDataCollection
         params: the collection's parameters, which hold the training's.
     """
     fault_point("trigger_training", "before")
-    engine = places.database()
-    training = {"steps": params.training_steps}
+    engine, target = places.database(), places.training_target()
+    training = {**target.parameters, "steps": params.training_steps}
     key = digest_value([published.dataset_id, training])
     opened = open_training_run(engine, published.dataset_id, training, key)
     if opened.status == "completed":
@@ -50,7 +50,7 @@ def trigger_training(published: PublishedDataset, params: TrainingDataCollection
     }
     try:
         # not waited for: training outlives the collection
-        started = start_deployment_run(TRAINING, parameters, opened.idempotency_key)
+        started = start_deployment_run(target.deployment, parameters, opened.idempotency_key)
     except Exception as error:
         close_training_run(engine, opened.id, error=f"could not be started: {error}")
         raise

@@ -19,13 +19,13 @@ import blocks
 from astrid_training.settings import resolve
 from astrid_training.store import Credentials, Store
 from astrid_training.web import HostNotAllowedError
-from blocks import AstridDatabase, AstridStore, Notifier, TrackingServer, places
+from blocks import AstridDatabase, AstridStore, Notifier, TrackingServer, TrainingTarget, places
 from blocks.storage import aws_credentials
 from deployments.bootstrap import _blocks, save_blocks
 
 URL = "postgresql+psycopg://astrid:p4ssw0rd@db.example:5432/astrid"
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "blocks.md"
-KINDS: list[type[Block]] = [AstridDatabase, AstridStore, Notifier, TrackingServer]
+KINDS: list[type[Block]] = [AstridDatabase, AstridStore, Notifier, TrackingServer, TrainingTarget]
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ def test_the_package_offers_every_block_to_prefect_block_register(stack: Any) ->
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
 
     assert stack
-    assert "registered 4 blocks" in done.stdout
+    assert "registered 5 blocks" in done.stdout
     assert blocks.__all__ == [kind.__name__ for kind in KINDS]
 
 
@@ -217,6 +217,32 @@ def test_places_are_loaded_where_an_event_loop_runs_as_in_a_notebook() -> None:
         return places.store()
 
     assert asyncio.run(ask()) is places.store()
+
+
+@pytest.mark.usefixtures("_saved")
+def test_a_training_target_is_saved_once_and_then_an_operators(stack: Any) -> None:
+    assert places.training_target().deployment == "train-model/default"
+    own: Any = TrainingTarget(deployment="their/own", parameters={"seed": 3})
+    own.save(places.NAME, overwrite=True, _sync=True)
+
+    save_blocks(stack.settings)
+    places.clear()
+    kept = places.training_target()
+
+    own = TrainingTarget()
+    own.save(places.NAME, overwrite=True, _sync=True)
+    assert (kept.deployment, kept.parameters) == ("their/own", {"seed": 3})
+
+
+def test_without_a_saved_target_our_own_training_is_started(
+    stack: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert stack
+    monkeypatch.setattr(places, "NAME", "nowhere")
+    places.clear()
+
+    assert places.training_target() == TrainingTarget()
+    places.clear()
 
 
 @pytest.mark.usefixtures("_saved")

@@ -6,10 +6,12 @@ import pytest
 from prefect.blocks.core import Block
 from prefect.testing.standard_test_suites.blocks import BlockStandardTestSuite
 
-from blocks import AstridDatabase, AstridStore, Notifier, TrackingServer
+from blocks import AstridDatabase, AstridStore, Notifier, TrackingServer, TrainingTarget
 
 
-@pytest.mark.parametrize("block", [AstridDatabase, AstridStore, Notifier, TrackingServer])
+@pytest.mark.parametrize(
+    "block", [AstridDatabase, AstridStore, Notifier, TrackingServer, TrainingTarget]
+)
 class TestEachBlock(BlockStandardTestSuite):
     @pytest.fixture
     def block(self, request: Any) -> type[Block]:
