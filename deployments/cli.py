@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from astrid_training.urls import mask_url
+from deployments.api_command import api
 from deployments.collect_command import collect
 from deployments.console import FAILED, Json, print_json, ready, reported, say, say_document
 from deployments.demo import demo
@@ -12,6 +13,7 @@ from deployments.freshness_command import freshness
 from deployments.gc_command import gc
 from deployments.import_command import import_alerts
 from deployments.looks import datasets, quality, report, revoke, show
+from deployments.token_command import token
 
 __all__ = ["app", "main"]
 
@@ -218,6 +220,8 @@ app.command()(revoke)
 app.command()(freshness)
 app.command()(gc)
 app.command()(demo)
+app.command()(api)
+app.add_typer(token, name="token")
 
 
 @app.command()

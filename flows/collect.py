@@ -46,6 +46,7 @@ def training_data_collection_flow(
     params: TrainingDataCollectionParams,
     trigger: Trigger = "manual",
     batch: dict[str, Any] | None = None,
+    requested_by: str | None = None,
 ) -> dict[str, Any] | State[Any]:
     """Collect validated detections into a training set.
 
@@ -53,6 +54,7 @@ def training_data_collection_flow(
         params: The collection's parameters, given one by one.
         trigger: What started the run; only `batch` takes over pending validation batches.
         batch: For `batch`: the closed batch as its event tells it (batch_id, closed_at).
+        requested_by: Who asked for it, the creator of the dataset; none given: this process's user.
     """
     now = datetime.now(UTC)
     as_of = params.as_of or now
@@ -76,7 +78,7 @@ def training_data_collection_flow(
         as_of=as_of,
         source_digest=plan.source_digest,
         spec_fingerprint=recipe.fingerprint,
-        created_by=user_name(),
+        created_by=requested_by or user_name(),
         flow_run_id=str(flow_run.id),
         batch_ids=[one.batch_id for one in claimed],
     )

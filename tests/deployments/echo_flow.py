@@ -16,6 +16,7 @@ def echo(
     params: TrainingDataCollectionParams,
     trigger: Literal["manual", "schedule", "batch", "message", "api", "cli", "notebook"] = "manual",
     batch: dict[str, Any] | None = None,
+    requested_by: str | None = None,
 ) -> State[Any]:
     """Say what came in."""
     batch_id = None if batch is None else batch["batch_id"]
