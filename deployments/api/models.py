@@ -85,7 +85,7 @@ class DatasetEntry(BaseModel):
     version_id: str = Field(description="Equal for equal content.")
     status: Literal["active", "superseded", "revoked"]
     total_samples: int
-    splits: dict[str, int] = Field(description="Samples of train, val and test.")
+    splits: dict[str, int] = Field(description="Samples of train, val, test and quarantine.")
     classes: dict[str, int] = Field(description="Samples by class.")
     anomaly_ratio: float = Field(description="Real ones among all samples.")
     quality_score: float

@@ -1,6 +1,7 @@
 """The API's description for people, made from its OpenAPI document: Markdown, and one HTML page."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
@@ -10,6 +11,8 @@ from starlette.responses import HTMLResponse
 __all__ = ["docs_page", "markdown_page"]
 
 Document = Mapping[str, Any]
+
+CODE = re.compile(r"`([^`]+)`")
 
 _PAGE = """# REST API
 
@@ -62,7 +65,7 @@ def docs_page(document: Document) -> HTMLResponse:
     info = document["info"]
     page = _HTML.format(
         title=escape(f"{info['title']} {info['version']}"),
-        about=escape(info["description"]).replace("\n\n", "</p><p>"),
+        about=_prose(info["description"]),
         operations="\n".join(_html(*one) for one in _operations(document)),
     )
     return HTMLResponse(page, headers=_HEADERS)
@@ -79,6 +82,11 @@ def markdown_page(document: Document) -> str:
             f"| {status} | `{code}` | {title} |" for status, code, title in problems
         ),
     )
+
+
+def _prose(text: str) -> str:
+    """Return paragraphs with words in backticks as HTML."""
+    return CODE.sub(r"<code>\1</code>", escape(text)).replace("\n\n", "</p><p>")
 
 
 def _operations(document: Document) -> Iterator[tuple[str, str, Document]]:
@@ -151,7 +159,7 @@ def _html(method: str, path: str, operation: Document) -> str:
     example = operation["x-example"]
     parts = [
         f"<h2><b>{method}</b> <code>{escape(path)}</code></h2>",
-        f"<p>{escape(operation['description'])}</p>",
+        f"<p>{_prose(operation['description'])}</p>",
         f"<table>{''.join(told)}</table>" if told else "",
     ]
     if body := _body(operation):

@@ -177,8 +177,10 @@ def request_id(request: Request) -> str:
 
 
 def _told(request: Request, response: Response, started: float) -> Response:
-    """Return the response with the request's id, after a line in the log; never with a body."""
+    """Return the response with what all have in its headers, after a line in the log without a body."""
     response.headers["X-Request-ID"] = request_id(request)
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
     _log.info(
         "%s %s %r %d %.0f ms %s",
         request_id(request),

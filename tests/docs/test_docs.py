@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[2]
 DOCS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#([^)]*))?\)")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-OWN_FOLDERS = r"home/you/|var/lib/astrid-training|data/"
-"""What a page may name by an absolute path: examples, and where the embedded database lies."""
+OWN_FOLDERS = r"home/you/|var/lib/astrid-training|data/|training/"
+"""What a page may name by an absolute path: examples, where the embedded database lies, the API."""
 FORBIDDEN = re.compile(
     rf"(?<![\w.:/~$}}>)\-\]*])/(?!{OWN_FOLDERS})[a-z]+/|(?:file://)?/(?:tmp|opt)/"
     r"|artifactory|pypi\.|simple/|handbook|TODO|FIXME|lorem",
