@@ -1,5 +1,6 @@
 """The application that `astrid-training api` serves."""
 
+import time
 from collections.abc import Collection
 from importlib.metadata import version
 
@@ -15,7 +16,7 @@ from astrid_training.errors import DatabaseUnavailableError
 from astrid_training.settings import Settings, SettingsError
 from deployments.api.auth import Authorize
 from deployments.api.page import docs_page
-from deployments.api.problems import ProblemRoute, answer_problem
+from deployments.api.problems import ProblemRoute, answer_problem, told
 from deployments.api.router import DEPLOYMENT, router_of
 from deployments.api.service import Service
 
@@ -54,7 +55,7 @@ def create_app(
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    return answer_problem(request, error)
+    return told(request, answer_problem(request, error), time.perf_counter())
 
 
 def _add_health(app: FastAPI, service: Service) -> None:

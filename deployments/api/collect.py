@@ -92,8 +92,13 @@ def start_collection(
     tag = f"request:{digest_value(asked)[:32]}"
     named = None if key is None else f"api-{digest_value([caller.name, key])}"
     parameters = {**asked, "trigger": "api", "requested_by": caller.name}
-    with service.orchestrator() as runs:
-        run: FlowRun = runs.start_deployment_run(service.deployment, parameters, named, [tag])
+
+    def start(runs: Any) -> "FlowRun":  # noqa: ANN401 - a module, which brings Prefect
+        with service.starting:
+            run: FlowRun = runs.start_deployment_run(service.deployment, parameters, named, [tag])
+        return run
+
+    run = service.ask_server(start)
     if tag not in run.tags:  # the deployment's defaults may have changed since, so they don't count
         raise ProblemError(
             "key-reused",

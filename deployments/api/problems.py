@@ -33,7 +33,15 @@ from astrid_training.errors import (
 from astrid_training.settings import SettingsError
 from astrid_training.store import StoreUnavailableError
 
-__all__ = ["KINDS", "MEDIA_TYPE", "ProblemError", "ProblemRoute", "answer_problem", "documented"]
+__all__ = [
+    "KINDS",
+    "MEDIA_TYPE",
+    "ProblemError",
+    "ProblemRoute",
+    "answer_problem",
+    "documented",
+    "told",
+]
 
 MEDIA_TYPE = "application/problem+json"
 MOST_BODY_BYTES = 256 * 1024
@@ -133,7 +141,7 @@ class ProblemRoute(APIRoute):
                 response = await inner(_bounded(request))
             except Exception as error:  # noqa: BLE001 - the host's own handlers are not ours to use
                 response = answer_problem(request, error)
-            return _told(request, response, started)
+            return told(request, response, started)
 
         return handle
 
@@ -144,7 +152,7 @@ class ProblemRoute(APIRoute):
             error = ProblemError("method-not-allowed", f"use {allowed}", headers={"Allow": allowed})
             request = Request(scope)
             response = answer_problem(request, error)
-            await _told(request, response, time.perf_counter())(scope, receive, send)
+            await told(request, response, time.perf_counter())(scope, receive, send)
             return
         await super().handle(scope, receive, send)
 
@@ -176,7 +184,7 @@ def request_id(request: Request) -> str:
     return str(known)
 
 
-def _told(request: Request, response: Response, started: float) -> Response:
+def told(request: Request, response: Response, started: float) -> Response:
     """Return the response with what all have in its headers, after a line in the log without a body."""
     response.headers["X-Request-ID"] = request_id(request)
     response.headers.setdefault("Cache-Control", "no-store")
@@ -236,14 +244,14 @@ def _of_status(error: HTTPException) -> ProblemError:
 def _invalid(errors: Sequence[Mapping[str, Any]]) -> ProblemError:
     if any(one["type"] == "json_invalid" for one in errors):
         return ProblemError("malformed", "the body is not JSON")
-    told = []
+    entries = []
     for one in errors:
         place, *field = one["loc"]
         message = str(one["msg"]).removeprefix("Value error, ")
         name = ".".join(str(part) for part in field)
-        told.append({"in": str(place), "field": name, "message": message[:500]})
-    words = "1 value is" if len(told) == 1 else f"{len(told)} values are"
-    return ProblemError("invalid", f"{words} refused", errors=told)
+        entries.append({"in": str(place), "field": name, "message": message[:500]})
+    words = "1 value is" if len(entries) == 1 else f"{len(entries)} values are"
+    return ProblemError("invalid", f"{words} refused", errors=entries)
 
 
 def _of_dataset(error: Exception) -> ProblemError | None:
@@ -307,7 +315,7 @@ _SCHEMA: dict[str, Any] = {
 
 def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
     """Return what OpenAPI is told of the problems of an endpoint."""
-    told: dict[int | str, dict[str, Any]] = {}
+    answers: dict[int | str, dict[str, Any]] = {}
     for code in codes:
         kind = KINDS[code]
         example: dict[str, Any] = {
@@ -320,7 +328,7 @@ def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
         if code == "invalid":
             wrong = "Input should be greater than or equal to 1"
             example["errors"] = [{"in": "body", "field": "max_samples", "message": wrong}]
-        known = told.setdefault(
+        known = answers.setdefault(
             kind.status,
             {
                 "description": HTTPStatus(kind.status).phrase,
@@ -328,4 +336,4 @@ def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
             },
         )
         known["content"][MEDIA_TYPE]["examples"][code] = {"summary": kind.title, "value": example}
-    return told
+    return answers

@@ -55,8 +55,9 @@ def find_run(service: Service, flow_run_id: UUID) -> "FlowRun":
         ProblemError: if there is none of this id.
         ServerUnavailableError: if the server does not answer.
     """
-    with service.orchestrator() as runs:
-        run: FlowRun | None = runs.find_deployment_run(service.deployment, flow_run_id)
+    run: FlowRun | None = service.ask_server(
+        lambda runs: runs.find_deployment_run(service.deployment, flow_run_id)
+    )
     if run is None:
         raise ProblemError("not-found", f"no collection has run {flow_run_id}")
     return run

@@ -1,23 +1,27 @@
 """What the endpoints share: where everything lies, and loads that several may wait for."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import cached_property
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
+import httpx
 from sqlalchemy import Engine
 
 from astrid_training.catalogue import TrainingDatasetManager
 from astrid_training.database import open_database
 from astrid_training.params import DEFAULT_PROCESSOR
+from astrid_training.patience import Patience, persist
 from astrid_training.settings import Settings, resolve
 from astrid_training.store import Store, open_store
 from astrid_training.warming import WarmDataset
 
 __all__ = ["Loads", "Service", "TooManyLoadsError"]
 
+T = TypeVar("T")
+SILENCE_S = 20.0  # of the Prefect server; then who asks is told that it does not answer
+BUSY = frozenset({429, 503})
 LOADS_AT_ONCE = 2  # each saturates the store or the disk by itself
 MOST_LOADS = 16  # that wait or run
 
@@ -71,6 +75,8 @@ class Service:
         self.deployment = deployment
         self.processors = frozenset({DEFAULT_PROCESSOR, *processors})
         self.loads = Loads()
+        self.starting = Lock()
+        """Held by who starts a run: of several at once a server on SQLite refuses most."""
 
     @cached_property
     def settings(self) -> Settings:
@@ -92,13 +98,14 @@ class Service:
         """Where objects are."""
         return open_store(self.settings)
 
-    @contextmanager
-    def orchestrator(self) -> Iterator[Any]:
-        """Give the block `tasks.deployment_runs`, for our server and with one retry.
+    def ask_server(self, ask: Callable[[Any], T]) -> T:
+        """Return what `ask` returns when it is given `tasks.deployment_runs`, set to our server.
 
-        Only within the block: the process around us may have a Prefect server of its own.
+        It is asked again where it is busy: it refuses whom it cannot serve at once, all but one of
+        several that start the same run among them. A server that is away is not waited for.
         """
         from prefect.settings import (  # only who starts or looks at runs waits for Prefect
+            PREFECT_API_REQUEST_TIMEOUT,
             PREFECT_API_URL,
             PREFECT_CLIENT_MAX_RETRIES,
             temporary_settings,
@@ -106,8 +113,19 @@ class Service:
 
         from tasks import deployment_runs
 
-        # one: of equal requests at once the server refuses all but the first, until that is written;
-        # more would keep waiting those whose server is away
-        ours = {PREFECT_API_URL: self.settings.prefect_api_url, PREFECT_CLIENT_MAX_RETRIES: 1}
-        with temporary_settings(ours):
-            yield deployment_runs
+        # not for the process: the application around us may have a server of its own
+        ours = {
+            PREFECT_API_URL: self.settings.prefect_api_url,
+            PREFECT_API_REQUEST_TIMEOUT: SILENCE_S,
+            PREFECT_CLIENT_MAX_RETRIES: 0,
+        }
+
+        def once() -> T:
+            with temporary_settings(ours):
+                return ask(deployment_runs)
+
+        return persist(once, _is_busy, Patience(retries=8, retry_s=15.0))
+
+
+def _is_busy(error: Exception) -> bool:
+    return isinstance(error, httpx.HTTPStatusError) and error.response.status_code in BUSY
