@@ -1,115 +1,155 @@
-"""Tokens of the REST API: made once, shown once, kept as hashes."""
+"""Tokens of the REST API: shown once when they are made, kept as hashes."""
 
 import hmac
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from sqlalchemy import Engine
 
-from astrid_training.database import query
-from astrid_training.users import user_name
+from astrid_training.database import query, reading
 
 __all__ = [
     "SCOPES",
-    "Caller",
-    "TokenRecord",
+    "ApiToken",
+    "TokenExistsError",
+    "TokenNotFoundError",
     "create_token",
-    "find_caller",
+    "find_token",
+    "list_tokens",
     "revoke_token",
-    "tokens",
 ]
 
-SCOPES = ("read", "collect")
-"""To look at datasets and load them; to start collections as well."""
-
+SCOPES = {
+    "read": "look at datasets and runs, and load datasets on the machine of the API",
+    "collect": "start collections",
+}
+"""What a token may be good for."""
+PREFIX = "astrid_"  # so that a token in a log or a commit is known for one
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-PREFIX = "ast_"  # so that a scanner for leaked secrets, and a person, know what it is
+SECRET_BYTES = 32
+NOTED_EVERY = timedelta(minutes=1)  # a row written at each request would cost more than it tells
+
+
+class TokenExistsError(ValueError):
+    """The name is taken; it stands in datasets, so it is not given again."""
+
+
+class TokenNotFoundError(LookupError):
+    """No token has this name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks."""
+class ApiToken:
+    """What is known of a token."""
 
     name: str
-    scopes: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class TokenRecord:
-    """A token as it is kept: all but the token."""
-
-    name: str
-    scopes: list[str]
+    scopes: tuple[str, ...]
     created_at: datetime
     created_by: str
     expires_at: datetime | None
     revoked_at: datetime | None
+    last_used_at: datetime | None
+
+    def is_valid(self, now: datetime) -> bool:
+        """Tell whether it counts at this time."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
 def create_token(
-    engine: Engine, name: str, scopes: Iterable[str], expires_at: datetime | None = None
+    engine: Engine,
+    name: str,
+    scopes: Collection[str],
+    created_by: str,
+    valid_for: timedelta | None = None,
 ) -> str:
-    """Return a new token, 256 random bits as text; nobody can read it again.
+    """Make a token and return it; nobody can tell it again.
 
     Args:
         engine: of the database.
-        name: of who will ask; it stands as the creator of the datasets collected with it.
-        scopes: of `SCOPES`.
-        expires_at: aware; None: never.
+        name: of whom it is given to; the creator of the datasets that are asked for with it.
+        scopes: read, collect, or both.
+        created_by: who made it.
+        valid_for: from now on; None: until it is revoked.
 
     Raises:
-        ValueError: if the name is used already or no name, or a scope is unknown.
+        DatabaseUnavailableError: if the database does not answer or is not migrated.
+        TokenExistsError: if there is one of this name, be it revoked.
+        ValueError: for a name or a scope that cannot be.
     """
-    asked = sorted(set(scopes))
-    if not asked or set(asked) - set(SCOPES):
-        raise ValueError(f"scopes {asked}: give one or more of {', '.join(SCOPES)}")
     if not NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no name; give up to 100 letters, digits, dots, _ or -")
-    token = PREFIX + secrets.token_urlsafe(32)
+        raise ValueError(
+            f"{name!r} is no name of a token; use up to 100 letters, digits, '.', '_' and '-'"
+        )
+    if not scopes or not set(scopes) <= SCOPES.keys():
+        raise ValueError(f"scopes {sorted(scopes)}: give one or more of {', '.join(SCOPES)}")
+    token = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
     values = {
         "name": name,
         "token_hash": _hash(token),
-        "scopes": asked,
-        "created_by": user_name(),
-        "expires_at": expires_at,
+        "scopes": sorted(set(scopes)),
+        "created_by": created_by,
+        "expires_at": None if valid_for is None else datetime.now(UTC) + valid_for,
     }
-    with engine.begin() as connection:
-        if connection.execute(query("token_add"), values).one_or_none() is None:
-            raise ValueError(f"there is a token named {name} already; names are used once")
+    with reading(engine) as connection, connection.begin():
+        if connection.execute(query("api_token_add"), values).one_or_none() is None:
+            raise TokenExistsError(f"there is a token {name} already; give another name")
     return token
 
 
-def find_caller(engine: Engine, token: str) -> Caller | None:
-    """Return whose token it is; None if it is nobody's, expired or revoked."""
-    wanted = _hash(token)
-    with engine.connect() as connection:
-        row = connection.execute(query("token_find"), {"token_hash": wanted}).one_or_none()
-    if row is None or not hmac.compare_digest(row.token_hash, wanted):
-        return None
-    return Caller(row.name, frozenset(row.scopes))
-
-
-def tokens(engine: Engine) -> list[TokenRecord]:
-    """Return what is kept of all tokens, by name."""
-    with engine.connect() as connection:
-        return [TokenRecord(**row._asdict()) for row in connection.execute(query("token_list"))]
-
-
-def revoke_token(engine: Engine, name: str) -> None:
-    """Let a token open nothing any more.
+def find_token(engine: Engine, token: str) -> ApiToken | None:
+    """Return what a token is good for; None if it is none, has expired or was revoked.
 
     Raises:
-        LookupError: if there is none of this name.
+        DatabaseUnavailableError: if the database does not answer or is not migrated.
     """
-    with engine.begin() as connection:
-        if connection.execute(query("token_revoke"), {"name": name}).one_or_none() is None:
-            raise LookupError(f"no token named {name}")
+    wanted, now = _hash(token), datetime.now(UTC)
+    with reading(engine) as connection, connection.begin():
+        row = connection.execute(query("api_token_find"), {"token_hash": wanted}).one_or_none()
+        if row is None or not hmac.compare_digest(row.token_hash, wanted):
+            return None
+        found = _token(row._asdict())
+        if not found.is_valid(now):
+            return None
+        if found.last_used_at is None or now - found.last_used_at > NOTED_EVERY:
+            connection.execute(query("api_token_used"), {"name": found.name})
+    return found
+
+
+def list_tokens(engine: Engine) -> list[ApiToken]:
+    """Return all tokens by name, those that count no more among them.
+
+    Raises:
+        DatabaseUnavailableError: if the database does not answer or is not migrated.
+    """
+    with reading(engine) as connection:
+        return [_token(row._asdict()) for row in connection.execute(query("api_token_list"))]
+
+
+def revoke_token(engine: Engine, name: str) -> datetime:
+    """Let a token count no more and return since when it does not.
+
+    Raises:
+        DatabaseUnavailableError: if the database does not answer or is not migrated.
+        TokenNotFoundError: if there is none.
+    """
+    with reading(engine) as connection, connection.begin():
+        revoked_at: datetime | None = connection.execute(
+            query("api_token_revoke"), {"name": name}
+        ).scalar_one_or_none()
+    if revoked_at is None:
+        raise TokenNotFoundError(f"no token {name}; `astrid-training token list` lists them")
+    return revoked_at
 
 
 def _hash(token: str) -> str:
-    # the token is random and long: a slow hash would protect nothing more
-    return sha256(token.encode()).hexdigest()
+    # of 256 random bits; a slow hash guards words that people choose
+    return sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _token(row: dict[str, object]) -> ApiToken:
+    known = {name: row[name] for name in ApiToken.__slots__}
+    return ApiToken(**{**known, "scopes": tuple(known["scopes"])})  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, Engine, Row
 
@@ -131,7 +132,12 @@ class TrainingDatasetManager:
         return self.page(filters, limit=limit, offset=offset).datasets
 
     def page(
-        self, filters: Mapping[str, Any] | None = None, *, limit: int = 100, offset: int = 0
+        self,
+        filters: Mapping[str, Any] | None = None,
+        *,
+        limit: int = 100,
+        offset: int = 0,
+        after: tuple[datetime, UUID] | None = None,
     ) -> DatasetPage:
         """Return datasets, newest first, and how many match in all.
 
@@ -140,12 +146,16 @@ class TrainingDatasetManager:
                 created_from, created_to (exclusive; naive times are UTC). None: no limit.
             limit: most datasets returned.
             offset: how many to pass over.
+            after: created_at and id of a dataset: only those that follow it. Unlike an offset it
+                shows none twice when datasets are published meanwhile.
 
         Raises:
             DatabaseUnavailableError: if the database does not answer or is not migrated.
             ValueError: for a filter of another name, an unknown status, or a negative number.
         """
-        values = {**_filters(filters or {}), "limit": limit, "offset": offset}
+        after_at, after_id = after or (None, None)
+        place = {"limit": limit, "offset": offset, "after_at": after_at, "after_id": after_id}
+        values = {**_filters(filters or {}), **place}
         if limit < 0 or offset < 0:
             raise ValueError(f"limit {limit} and offset {offset}: give numbers from 0")
         with reading(self._engine) as connection:

@@ -1,10 +1,13 @@
 """Every failure that a caller may want to tell apart; each says its cause and its cure."""
 
+from collections.abc import Mapping
+
 __all__ = [
     "CacheFullError",
     "CollectionRefusedError",
     "DatabaseRightsError",
     "DatabaseUnavailableError",
+    "DatasetDamagedError",
     "DatasetNotFoundError",
     "DatasetRevokedError",
     "FitsRefusedError",
@@ -40,6 +43,19 @@ class ForeignStoreError(ValueError):
 
 class StoreCorruptError(ValueError):
     """An object's bytes are not those its digest promises."""
+
+
+class DatasetDamagedError(StoreCorruptError):
+    """Objects of a dataset are missing or damaged.
+
+    Attributes:
+        objects: key of each, and what is wrong with it: missing or damaged.
+    """
+
+    def __init__(self, name: str, objects: Mapping[str, str]) -> None:
+        wrong = ", ".join(f"{key} is {problem}" for key, problem in objects.items())
+        super().__init__(f"dataset {name}: {wrong}; collect again: it will be rebuilt")
+        self.objects = dict(objects)
 
 
 class CacheFullError(OSError):

@@ -1,113 +1,105 @@
-"""`astrid-training api` and `token`: the REST API and who may ask it."""
+"""`astrid-training api`: the REST API as a process of its own."""
 
-import ipaddress
-from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
-from typing import Annotated
+import socket
+import sys
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from typing import Annotated, Any
 
 import typer
 
-from deployments.console import Json, fail, print_json, ready, reported, say
+from astrid_training.api_tokens import list_tokens
+from astrid_training.database import check_database, open_database
+from astrid_training.settings import Settings
+from deployments.console import USAGE, Json, fail, print_json, ready, reported, say
 
-__all__ = ["api", "token"]
+__all__ = ["api"]
 
-token = typer.Typer(help="Who may ask the REST API.", no_args_is_help=True)
+DRAIN_S = 20  # how long requests may still take when the process is told to end
+MOST_AT_ONCE = 200
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
+    "handlers": {"people": {"class": "logging.StreamHandler", "formatter": "line"}},  # stderr
+    "loggers": {
+        # uvicorn's own access lines have query strings and no request id
+        name: {"handlers": ["people"], "level": level, "propagate": False}
+        for name, level in (("deployments.api", "INFO"), ("uvicorn.error", "WARNING"))
+    },
+}
 
 
 def api(
     *,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; beyond this machine put TLS before it.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8077,
-) -> None:
-    """Serve the REST API until it is ended; it answers to tokens alone."""
-    settings = ready()
-    with reported():
-        from astrid_training.api_tokens import tokens  # only this command needs it
-        from astrid_training.database import open_database  # the same
-
-        known = [one for one in tokens(open_database(settings.database_url)) if not one.revoked_at]
-        if not known and not _is_loopback(host):
-            fail(f"nobody has a token, so nobody could ask at {host}; make one with `token create`")
-        import uvicorn  # only this command needs it
-
-        from deployments.api.app import create_app  # brings Prefect
-
-        say(f"REST API at http://{host}:{port}, its description at /docs and /openapi.json")
-        uvicorn.run(create_app(settings), host=host, port=port, log_level="info")
-
-
-@token.command("create")
-def create(
-    name: Annotated[str, typer.Argument(help="Who will ask; names are used once.")],
-    *,
-    scope: Annotated[
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8300,
+    processor: Annotated[
         list[str] | None,
-        typer.Option(help="read, or collect; may be given twice. None given: read."),
-    ] = None,
-    expires_days: Annotated[
-        float | None, typer.Option(min=0.001, help="Days until it opens nothing; none: for ever.")
+        typer.Option(
+            help="Class that requests may name beside our own, package.module:Class; again for more."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a token and print it; nobody can read it again."""
+    """Serve the REST API until it is interrupted.
+
+    Requests need a token; `astrid-training token create` makes one. Beyond this machine's own
+    address it listens only once there is a token that counts.
+    """
     settings = ready(as_json=as_json)
     with reported(as_json=as_json):
-        from astrid_training.api_tokens import create_token  # only this command needs it
-        from astrid_training.database import open_database  # the same
-
-        until = None if expires_days is None else datetime.now(UTC) + timedelta(days=expires_days)
-        try:
-            made = create_token(
-                open_database(settings.database_url), name, scope or ["read"], until
+        check_database(open_database(settings.database_url))
+        has_token = _has_token(settings)
+        if not is_loopback(host) and not has_token:
+            fail(
+                f"{host} can be reached from other machines and there is no token, so nobody could "
+                "use the API and everybody could knock; make one with `astrid-training token create`",
+                USAGE,
+                as_json=as_json,
             )
-        except ValueError as error:
-            fail(str(error), as_json=as_json)
+        listening = _listen(host, port)
+    url = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+    say(f"listening at {url}; {url}/docs describes it, Ctrl-C ends it")
+    if not has_token:
+        say("there is no token yet: `astrid-training token create NAME --scope read` makes one")
+    if not is_loopback(host):
+        say("this is plain HTTP: put a proxy with TLS before it, or tokens can be read on the way")
     if as_json:
-        print_json({"name": name, "token": made})
-    else:
-        typer.echo(made)
+        print_json({"url": url})
+        sys.stdout.flush()  # who reads it waits for it, and this process goes on
+    _serve(settings, listening, processor or [])
 
 
-@token.command("list")
-def list_(*, as_json: Json = False) -> None:
-    """List the tokens by name: their scopes, and whether they still open anything."""
-    settings = ready(as_json=as_json)
-    with reported(as_json=as_json):
-        from astrid_training.api_tokens import tokens  # only this command needs it
-        from astrid_training.database import open_database  # the same
-
-        found = tokens(open_database(settings.database_url))
-    for one in found:
-        ends = one.revoked_at or one.expires_at
-        state = "revoked" if one.revoked_at else f"until {ends:%Y-%m-%d}" if ends else "for ever"
-        say(f"{one.name}: {', '.join(one.scopes)}, {state}")
-    if as_json:
-        print_json([asdict(one) for one in found])
-
-
-@token.command("revoke")
-def revoke(
-    name: Annotated[str, typer.Argument(help="Whose token.")], *, as_json: Json = False
-) -> None:
-    """Let a token open nothing any more, from now on."""
-    settings = ready(as_json=as_json)
-    with reported(as_json=as_json):
-        from astrid_training.api_tokens import revoke_token  # only this command needs it
-        from astrid_training.database import open_database  # the same
-
-        try:
-            revoke_token(open_database(settings.database_url), name)
-        except LookupError as error:
-            fail(str(error), as_json=as_json)
-    say(f"revoked {name}")
-    if as_json:
-        print_json({"revoked": name})
-
-
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches the address."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _has_token(settings: Settings) -> bool:
+    now = datetime.now(UTC)
+    return any(one.is_valid(now) for one in list_tokens(open_database(settings.database_url)))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=128)
+
+
+def _serve(settings: Settings, listening: socket.socket, processors: list[str]) -> None:
+    import uvicorn  # only who serves needs it
+
+    from deployments.api import create_app  # the same
+
+    config = uvicorn.Config(
+        create_app(settings, processors=processors),
+        log_config=LOGGING,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=MOST_AT_ONCE,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
+    uvicorn.Server(config).run(sockets=[listening])

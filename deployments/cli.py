@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from astrid_training.urls import mask_url
-from deployments.api_command import api, token
+from deployments.api_command import api
 from deployments.backup_command import backup, restore
 from deployments.collect_command import collect
 from deployments.console import FAILED, Json, print_json, ready, reported, say, say_document
@@ -14,6 +14,7 @@ from deployments.freshness_command import freshness
 from deployments.gc_command import gc
 from deployments.import_command import import_alerts
 from deployments.looks import datasets, quality, report, revoke, show
+from deployments.token_command import token
 
 __all__ = ["app", "main"]
 

@@ -19,7 +19,7 @@ from astrid_training.settings import Settings
 from astrid_training.store import open_store
 from deployments.console import USAGE, Json, fail, print_json, ready, reported, say
 
-__all__ = ["collect", "collect_and_wait", "parameters_from"]
+__all__ = ["collect", "collect_and_wait", "parameters_from", "plain_message"]
 
 
 def parameters_from(
@@ -73,6 +73,11 @@ def collect_and_wait(
 CLASS_NAME = re.compile(r"^\w+(Error|Exception): ")  # Prefect puts it before the sentence
 
 
+def plain_message(message: str) -> str:
+    """Return what a run's state says, without the words that Prefect puts before the sentence."""
+    return CLASS_NAME.sub("", message.removeprefix("Flow run encountered an exception: "), count=1)
+
+
 class CollectionFailedError(RuntimeError):
     """A collection ended without a dataset.
 
@@ -81,8 +86,7 @@ class CollectionFailedError(RuntimeError):
     """
 
     def __init__(self, message: str, flow_run_id: str) -> None:
-        told = message.removeprefix("Flow run encountered an exception: ")
-        super().__init__(CLASS_NAME.sub("", told, count=1))
+        super().__init__(plain_message(message))
         self.flow_run_id = flow_run_id
 
 

@@ -13,10 +13,19 @@ from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.reasons import ALERT_REASONS, REASONS
 from astrid_training.samples import columns_page
 from astrid_training.surveys.page import profiles_page
-from deployments.api.page import rest_api_page
+from deployments.api import create_app
+from deployments.api.page import markdown_page
 from deployments.cli import app
 
-__all__ = ["PAGES", "command_line_page", "parameters_page", "reasons_page", "write_pages"]
+__all__ = [
+    "PAGES",
+    "all_commands",
+    "command_line_page",
+    "parameters_page",
+    "reasons_page",
+    "rest_page",
+    "write_pages",
+]
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 BOUNDS = {
@@ -130,17 +139,21 @@ def _meanings(reasons: Mapping[str, str]) -> str:
 
 def command_line_page() -> str:
     """Return the Markdown page of the commands, in the order in which the program lists them."""
-    program = typer.main.get_command(app)
-    return _COMMANDS.format(commands="\n".join(_command(*one) for one in _commands(program)))
+    return _COMMANDS.format(commands="\n".join(_command(*one) for one in all_commands().items()))
 
 
-def _commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - as below
-    """Yield each command with its name, those of groups under the group's."""
-    for name, one in group.commands.items():
-        if hasattr(one, "commands"):
-            yield from _commands(one, f"{before}{name} ")
-        else:
-            yield f"{before}{name}", one
+def all_commands() -> dict[str, Any]:
+    """Return the commands by name, those of a group as `group command`."""
+    found: dict[str, Any] = {}
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]  # a group
+        inner = getattr(command, "commands", None)
+        found |= {name: command} if inner is None else {f"{name} {n}": c for n, c in inner.items()}
+    return found
+
+
+def rest_page() -> str:
+    """Return the Markdown page of the REST API."""
+    return markdown_page(create_app().openapi())
 
 
 def _command(name: str, command: Any) -> str:  # noqa: ANN401 - typer does not export its click classes
@@ -165,7 +178,7 @@ PAGES: MappingProxyType[str, Callable[[], str]] = MappingProxyType(
         "command-line.md": command_line_page,
         "parameters.md": parameters_page,
         "reasons.md": reasons_page,
-        "rest-api.md": rest_api_page,
+        "rest-api.md": rest_page,
         "samples-table.md": columns_page,
         "survey-profiles.md": profiles_page,
     }

@@ -51,7 +51,7 @@ def training_data_collection_flow(
         params: The collection's parameters, given one by one.
         trigger: What started the run; only `batch` takes over pending validation batches.
         batch: For `batch`: the closed batch as its event tells it (batch_id, closed_at).
-        requested_by: Who asked, where that is not the user who runs the worker.
+        requested_by: Who asked for it, the creator of the dataset; none given: this process's user.
     """
     now = datetime.now(UTC)
     as_of = params.as_of or now

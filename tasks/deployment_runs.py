@@ -1,14 +1,23 @@
 """One way to start a deployment's run, for all who start one: steps, commands, messages, requests."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 import httpx
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
 
-__all__ = ["COLLECTION", "FRESHNESS", "TRAINING", "ServerUnavailableError", "start_deployment_run"]
+__all__ = [
+    "COLLECTION",
+    "FRESHNESS",
+    "TRAINING",
+    "ServerUnavailableError",
+    "find_deployment_run",
+    "start_deployment_run",
+]
 
 COLLECTION = "training-data-collection/default"
 FRESHNESS = "freshness/default"
@@ -23,30 +32,53 @@ def start_deployment_run(
     deployment: str,
     parameters: Mapping[str, Any],
     idempotency_key: str | None = None,
-    tags: Iterable[str] = (),
+    tags: Sequence[str] = (),
 ) -> FlowRun:
     """Start a run of `deployment` and return it without waiting for its end.
 
-    A key that was given before returns the run that it started, with the parameters that run has.
+    A key that was given before returns the run that it started, with the parameters and tags that run has.
 
     Args:
         deployment: `flow/deployment`.
         parameters: those that differ from the deployment's own.
         idempotency_key: at most one run of the deployment is started for it, ever.
-        tags: of a run that is started now, beside the deployment's own.
+        tags: of the run, beside the deployment's own.
 
     Raises:
         ServerUnavailableError: with the cure.
     """
+    with _server(deployment) as client:
+        target = client.read_deployment_by_name(deployment)
+        return client.create_flow_run_from_deployment(
+            target.id, parameters=dict(parameters), idempotency_key=idempotency_key, tags=tags
+        )
+
+
+def find_deployment_run(deployment: str, flow_run_id: UUID) -> FlowRun | None:
+    """Return a run of the deployment's flow; None if there is none of this id.
+
+    Raises:
+        ServerUnavailableError: with the cure.
+    """
+    with _server(deployment) as client:
+        target = client.read_deployment_by_name(deployment)
+        try:
+            run = client.read_flow_run(flow_run_id)
+        except ObjectNotFound:
+            return None
+        return run if run.flow_id == target.flow_id else None
+
+
+@contextmanager
+def _server(deployment: str) -> Iterator[SyncPrefectClient]:
+    """Give the block a client of the server.
+
+    Raises:
+        ServerUnavailableError: if it does not answer, or does not know the deployment.
+    """
     try:
         with get_client(sync_client=True) as client:
-            target = client.read_deployment_by_name(deployment)
-            return client.create_flow_run_from_deployment(
-                target.id,
-                parameters=dict(parameters),
-                idempotency_key=idempotency_key,
-                tags=[*target.tags, *tags],
-            )
+            yield client
     except ObjectNotFound as error:
         raise ServerUnavailableError(
             f"the Prefect server has no deployment {deployment}; run `astrid-training bootstrap`"

@@ -1,93 +1,86 @@
-"""The API as an application of its own."""
+"""The application that `astrid-training api` serves."""
 
-import logging
+import time
+from collections.abc import Collection
 from importlib.metadata import version
-from time import perf_counter
-from typing import Any
-from uuid import uuid4
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.requests import Request
+from starlette.responses import Response
 
-from astrid_training.settings import Settings
-from deployments.api.problems import Problem, problem_response
-from deployments.api.router import create_router
+from astrid_training.database import check_database
+from astrid_training.errors import DatabaseUnavailableError
+from astrid_training.settings import Settings, SettingsError
+from deployments.api.auth import Authorize
+from deployments.api.page import docs_page
+from deployments.api.problems import ProblemRoute, answer_problem, told
+from deployments.api.router import DEPLOYMENT, router_of
+from deployments.api.service import Service
 
 __all__ = ["create_app"]
 
-MOST_BODY = 1_000_000
-"""Bytes; parameters take a thousandth of it."""
+ABOUT = """Collects AstrID's human-validated detections into training sets, and tells of those there are.
 
-log = logging.getLogger("astrid_training.api")
+Each request carries `Authorization: Bearer <token>`; `astrid-training token create` makes tokens. What
+is refused or fails is answered as `application/problem+json`. Each answer has an `X-Request-ID`,
+yours if you sent one."""
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Return the application: the router, and errors of unknown paths as problem documents too.
-
-    Args:
-        settings: where database, store and Prefect server are.
-    """
+def create_app(
+    settings: Settings | None = None,
+    authorize: Authorize | None = None,
+    *,
+    deployment: str = DEPLOYMENT,
+    processors: Collection[str] = (),
+) -> FastAPI:
+    """Return the application; the arguments are those of `create_router`."""
+    service = Service(settings, deployment, processors)
     app = FastAPI(
         title="AstrID training data",
         version=version("astrid-training"),
-        description="Collect human-validated detections into training sets, look at them, load them.",
+        description=ABOUT,
+        docs_url=None,  # FastAPI's own pages load their scripts from a server of others
+        redoc_url=None,
     )
-    app.include_router(create_router(settings))
-    app.add_middleware(BodyLimit)
-
-    @app.middleware("http")
-    async def tell(request: Request, call_next: Any) -> Response:  # noqa: ANN401 - Starlette's own
-        name, begun = request.headers.get("X-Request-ID", "")[:100] or uuid4().hex, perf_counter()
-        response: Response = await call_next(request)
-        response.headers["X-Request-ID"] = name
-        took = perf_counter() - begun
-        log.info(
-            "%s %s -> %d in %.3f s, request %r",
-            request.method,
-            request.url.path,
-            response.status_code,
-            took,
-            name,
-        )
-        return response
-
-    @app.exception_handler(HTTPException)
-    async def refuse(_request: Request, error: HTTPException) -> Response:
-        return problem_response(error)
-
-    @app.get("/health", tags=["service"], summary="Whether the API answers")
-    def health() -> dict[str, str]:
-        """Tell that the API answers; nothing else is asked."""
-        return {"status": "ok"}
-
+    app.router.route_class = ProblemRoute
+    app.include_router(router_of(service, authorize))
+    _add_health(app, service)
+    _add_docs(app)
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(Exception, _refused)
     return app
 
 
-class BodyLimit:
-    """Refuses bodies that are too large, before or while they come."""
+async def _refused(request: Request, error: Exception) -> Response:
+    return told(request, answer_problem(request, error), time.perf_counter())
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with its body counted."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        told = dict(scope["headers"]).get(b"content-length", b"0")
-        if told.isdigit() and int(told) > MOST_BODY:
-            refusal = problem_response(Problem(413, f"a body has at most {MOST_BODY} bytes"))
-            await refusal(scope, receive, send)
-            return
-        came = 0
+def _add_health(app: FastAPI, service: Service) -> None:
+    @app.get(
+        "/health",
+        tags=["health"],
+        summary="Whether the API can answer",
+        responses={
+            200: {"content": {"application/json": {"example": {"status": "ok"}}}},
+            503: {
+                "description": "Service Unavailable",
+                "content": {"application/json": {"example": {"status": "unavailable"}}},
+            },
+        },
+    )
+    def health() -> JSONResponse:
+        """Tell, without a token and without details, whether the database answers."""
+        try:
+            check_database(service.engine)
+        except (DatabaseUnavailableError, SettingsError, SQLAlchemyError):
+            return JSONResponse({"status": "unavailable"}, 503)
+        return JSONResponse({"status": "ok"})
 
-        async def counted() -> Message:
-            nonlocal came
-            message = await receive()
-            came += len(message.get("body", b""))
-            if came > MOST_BODY:
-                raise HTTPException(413, f"a body has at most {MOST_BODY} bytes")
-            return message
 
-        await self._app(scope, counted, send)
+def _add_docs(app: FastAPI) -> None:
+    @app.get("/docs", include_in_schema=False)
+    def docs() -> Response:
+        return docs_page(app.openapi())

@@ -1,139 +1,339 @@
-"""Errors as documents that machines read (RFC 9457), from our own routes alone."""
+"""Every refusal and failure as application/problem+json (RFC 9457), without a word of our insides."""
 
-from collections.abc import Callable, Coroutine
+import logging
+import re
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
+from uuid import uuid4
 
-from fastapi import Request, Response
+import httpx
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, Field
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Message, Receive, Scope, Send
 
 from astrid_training.errors import (
     CacheFullError,
-    CollectionRefusedError,
     DatabaseUnavailableError,
+    DatasetDamagedError,
     DatasetNotFoundError,
     DatasetRevokedError,
-    MissingObjectError,
     ParityError,
+    ProcessorError,
     StoreCorruptError,
 )
+from astrid_training.settings import SettingsError
 from astrid_training.store import StoreUnavailableError
 
-__all__ = ["PROBLEMS", "Problem", "ProblemDocument", "ProblemRoute", "problem_response"]
+__all__ = [
+    "KINDS",
+    "MEDIA_TYPE",
+    "ProblemError",
+    "ProblemRoute",
+    "answer_problem",
+    "documented",
+    "told",
+]
 
 MEDIA_TYPE = "application/problem+json"
-RETRY_AFTER_S = 10
+MOST_BODY_BYTES = 256 * 1024
+"""Parameters of a collection take some hundred bytes; lists of surveys and classes, some thousand."""
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+AGAIN_S = 10
+
+_log = logging.getLogger(__name__)
 
 
-class ProblemDocument(BaseModel):
-    """What went wrong, and what to do about it."""
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of problem: what is the same each time that it comes."""
 
-    type: str = Field("about:blank", description="Names the kind of problem.")
-    title: str = Field(description="What the status means.", examples=["Not Found"])
-    status: int = Field(description="The status of the answer.", examples=[404])
-    detail: str = Field(description="Cause and cure.", examples=["no dataset 'nebulae'"])
-    errors: list[dict[str, Any]] = Field(
-        default=[], description="Of a request that was refused: where, and what is wrong there."
-    )
+    status: int
+    title: str
+    example: str
+    """What the detail may say."""
 
 
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ProblemDocument, "description": told, "content": {MEDIA_TYPE: {}}}
-    for status, told in {
-        401: "No token, or none that is known.",
-        403: "The token does not reach so far.",
-        404: "There is no such thing.",
-        409: "What is there stands in the way.",
-        422: "The request makes no sense.",
-        503: "A server that is needed does not answer; try again later.",
-    }.items()
-}
-"""What each route may answer beside what it should, for the documentation."""
+KINDS = MappingProxyType(
+    {
+        "malformed": Kind(400, "The request cannot be read", "the body is not JSON"),
+        "token-needed": Kind(401, "A valid token is needed", "send Authorization: Bearer <token>"),
+        "scope-missing": Kind(
+            403, "The token is not good for this", "token nightly has no scope collect"
+        ),
+        "not-found": Kind(404, "There is nothing here", "no dataset 'nightly-2'"),
+        "method-not-allowed": Kind(405, "The method is not for this path", "use POST"),
+        "key-reused": Kind(
+            409,
+            "The Idempotency-Key was used for another request",
+            "the key stands for run 0190c8f2-8e5e-7c55-9d0e-6a2c4c1f2b10 with other parameters; "
+            "use a new key",
+        ),
+        "dataset-damaged": Kind(
+            409, "Objects of the dataset are missing or damaged", "1 of 9 objects; collect again"
+        ),
+        "dataset-unreadable": Kind(
+            409,
+            "This version of the package cannot load the dataset",
+            "preprocessing differs: expected spec 6b1c0d2e9f3a, got 77aa01b2c3d4",
+        ),
+        "dataset-revoked": Kind(
+            410, "The dataset was withdrawn", "it was revoked; allow_revoked=true loads it anyway"
+        ),
+        "too-large": Kind(413, "The body is too large", f"send at most {MOST_BODY_BYTES} bytes"),
+        "invalid": Kind(422, "Values are refused", "1 value is refused"),
+        "broken": Kind(500, "The API failed", "tell the operator the request_id"),
+        "unavailable": Kind(
+            503, "Something that is needed does not answer", "the Prefect server does not answer"
+        ),
+        "still-loading": Kind(
+            503, "The dataset is still being loaded", "ask again: the same load goes on"
+        ),
+        "no-room": Kind(
+            507, "No room for a copy on this machine", "raise ASTRID_LOADER_CACHE_GB or free some"
+        ),
+    }
+)
+"""Code -> kind; the type is `urn:astrid-training:problem:<code>`."""
 
-STATUS: dict[type[Exception], int] = {
-    CollectionRefusedError: 422,
-    DatasetNotFoundError: 404,
-    DatasetRevokedError: 409,
-    StoreCorruptError: 409,
-    MissingObjectError: 409,
-    ParityError: 409,
-    CacheFullError: 507,
-    DatabaseUnavailableError: 503,
-    StoreUnavailableError: 503,
-}
+_BY_STATUS = MappingProxyType(
+    {kind.status: code for code, kind in [*KINDS.items()][::-1] if kind.status != 409}
+)
 
 
-class Problem(Exception):  # noqa: N818 - the RFC's own word
-    """An answer other than what was asked for."""
+class ProblemError(HTTPException):
+    """A request is answered with a problem.
+
+    Attributes:
+        code: its kind, of `KINDS`.
+        more: further members of the document.
+    """
 
     def __init__(
-        self,
-        status: int,
-        detail: str,
-        *,
-        errors: list[dict[str, Any]] | None = None,
-        **headers: str,
+        self, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: object
     ) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.errors = errors or []
-        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
-
-
-ANSWERED: tuple[type[Exception], ...] = (
-    Problem,
-    HTTPException,
-    RequestValidationError,
-    ConnectionError,
-    *STATUS,
-)
+        super().__init__(KINDS[code].status, detail, headers=dict(headers or {}))
+        self.code = code
+        self.more = more
 
 
 class ProblemRoute(APIRoute):
-    """A route whose errors are problem documents, in whatever application it is mounted."""
+    """A route that answers its own failures, so that the application around it never sees them.
+
+    It also bounds the body, names the request and writes a line to the log.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the handler with our errors turned into answers; others are the application's."""
-        handle = super().get_route_handler()
+        """Return what handles a request."""
+        inner = super().get_route_handler()
 
-        async def answered(request: Request) -> Response:
+        async def handle(request: Request) -> Response:
+            started = time.perf_counter()
             try:
-                return await handle(request)
-            except ANSWERED as error:
-                return problem_response(error)
+                response = await inner(_bounded(request))
+            except Exception as error:  # noqa: BLE001 - the host's own handlers are not ours to use
+                response = answer_problem(request, error)
+            return told(request, response, started)
 
-        return answered
+        return handle
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request whose path is this route's."""
+        if self.methods and scope["method"] not in self.methods:
+            allowed = ", ".join(sorted(self.methods))
+            error = ProblemError("method-not-allowed", f"use {allowed}", headers={"Allow": allowed})
+            request = Request(scope)
+            response = answer_problem(request, error)
+            await told(request, response, time.perf_counter())(scope, receive, send)
+            return
+        await super().handle(scope, receive, send)
 
 
-def problem_response(error: Exception) -> Response:
-    """Return the document that tells of an error."""
-    if isinstance(error, Problem):
-        return _document(error.status, str(error), error.errors, error.headers)
-    if isinstance(error, RequestValidationError):
-        return _document(422, "the request was refused", [_told(one) for one in error.errors()])
-    if isinstance(error, HTTPException):
-        return _document(error.status_code, str(error.detail), headers=dict(error.headers or {}))
-    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 503)
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else {}
-    return _document(status, str(error), headers=headers)
+def answer_problem(request: Request, error: Exception) -> Response:
+    """Return the problem that an error is, with the request's id."""
+    problem = _problem(error)
+    if problem.status_code >= 500:
+        _log.error("%s %r failed", request_id(request), request.url.path, exc_info=error)
+    document = {
+        "type": f"urn:astrid-training:problem:{problem.code}",
+        "title": KINDS[problem.code].title,
+        "status": problem.status_code,
+        "detail": problem.detail,
+        "request_id": request_id(request),
+        **problem.more,
+    }
+    headers = {**(problem.headers or {}), "X-Request-ID": request_id(request)}
+    return JSONResponse(document, problem.status_code, headers, MEDIA_TYPE)
 
 
-def _document(
-    status: int,
-    detail: str,
-    errors: list[dict[str, Any]] | None = None,
-    headers: dict[str, str] | None = None,
-) -> Response:
-    document = ProblemDocument(
-        title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors or []
+def request_id(request: Request) -> str:
+    """Return the name that the sender gave the request, or a new one, always the same."""
+    known = getattr(request.state, "astrid_request_id", None)
+    if known is None:
+        given = request.headers.get("X-Request-ID", "")
+        known = given if REQUEST_ID.fullmatch(given) else uuid4().hex
+        request.state.astrid_request_id = known
+    return str(known)
+
+
+def told(request: Request, response: Response, started: float) -> Response:
+    """Return the response with what all have in its headers, after a line in the log without a body."""
+    response.headers["X-Request-ID"] = request_id(request)
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    _log.info(
+        "%s %s %r %d %.0f ms %s",
+        request_id(request),
+        request.method,
+        request.url.path,
+        response.status_code,
+        1000 * (time.perf_counter() - started),
+        getattr(request.state, "astrid_caller", "-"),
     )
-    return JSONResponse(document.model_dump(), status, headers, MEDIA_TYPE)
+    return response
 
 
-def _told(error: Any) -> dict[str, Any]:  # noqa: ANN401 - pydantic's own record
-    """Return place and fault, without what was given: it may hold anything."""
-    return {"loc": [str(part) for part in error["loc"]], "msg": error["msg"]}
+def _bounded(request: Request) -> Request:
+    """Return the request with a body that raises when it passes the bound."""
+    too_large = ProblemError("too-large", f"send at most {MOST_BODY_BYTES} bytes")
+    said = request.headers.get("Content-Length", "")
+    if said.isdecimal() and int(said[:20]) > MOST_BODY_BYTES:
+        raise too_large
+    got = 0
+
+    async def receive() -> Message:
+        nonlocal got
+        message = await request.receive()
+        got += len(message.get("body", b""))
+        if got > MOST_BODY_BYTES:
+            raise too_large
+        return message
+
+    return Request(request.scope, receive)
+
+
+def _problem(error: Exception) -> ProblemError:
+    """Return what is told of an error: our own words where they are of the request, else plain ones."""
+    if isinstance(error, ProblemError):
+        return error
+    if isinstance(error, RequestValidationError):
+        return _invalid(error.errors())
+    if isinstance(error, HTTPException):
+        return _of_status(error)
+    return _of_dataset(error) or _of_machine(error)
+
+
+def _of_status(error: HTTPException) -> ProblemError:
+    """Return a refusal of the framework's, or of the host's own authorisation."""
+    status = error.status_code
+    code = _BY_STATUS.get(status, "malformed" if status < 500 else "broken")
+    detail = error.detail if isinstance(error.detail, str) else KINDS[code].title
+    problem = ProblemError(code, detail, headers=error.headers)
+    problem.status_code = status
+    return problem
+
+
+def _invalid(errors: Sequence[Mapping[str, Any]]) -> ProblemError:
+    if any(one["type"] == "json_invalid" for one in errors):
+        return ProblemError("malformed", "the body is not JSON")
+    entries = []
+    for one in errors:
+        place, *field = one["loc"]
+        message = str(one["msg"]).removeprefix("Value error, ")
+        name = ".".join(str(part) for part in field)
+        entries.append({"in": str(place), "field": name, "message": message[:500]})
+    words = "1 value is" if len(entries) == 1 else f"{len(entries)} values are"
+    return ProblemError("invalid", f"{words} refused", errors=entries)
+
+
+def _of_dataset(error: Exception) -> ProblemError | None:
+    if isinstance(error, DatasetNotFoundError):
+        return ProblemError("not-found", str(error))
+    if isinstance(error, DatasetRevokedError):
+        return ProblemError("dataset-revoked", str(error))
+    if isinstance(error, DatasetDamagedError):
+        wrong = [{"key": key, "problem": problem} for key, problem in error.objects.items()]
+        return ProblemError("dataset-damaged", str(error)[:2000], objects=wrong[:100])
+    if isinstance(error, ParityError | ProcessorError | StoreCorruptError):
+        return ProblemError("dataset-unreadable", str(error))
+    if isinstance(error, CacheFullError):
+        return ProblemError("no-room", "raise ASTRID_LOADER_CACHE_GB there, or free some disk")
+    return None
+
+
+def _of_machine(error: Exception) -> ProblemError:
+    """Return what is told of a failure around us: what does not answer, and nothing more."""
+    for kinds, what in AWAY:
+        if isinstance(error, kinds):
+            again = {"Retry-After": str(AGAIN_S)}
+            return ProblemError("unavailable", f"{what}; ask again later", headers=again)
+    return ProblemError("broken", "tell the operator the request_id")
+
+
+AWAY: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    ((DatabaseUnavailableError, OperationalError), "the database does not answer"),
+    ((PoolTimeoutError,), "all connections to the database are in use"),
+    ((StoreUnavailableError,), "the object store does not answer"),
+    ((SettingsError,), "the API is not set up"),
+    ((httpx.HTTPStatusError, ConnectionError), "the Prefect server does not answer as it should"),
+)
+"""Failures that pass; the last entry holds `ServerUnavailableError`, whose module brings Prefect."""
+
+_SCHEMA: dict[str, Any] = {
+    "title": "Problem",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "request_id"],
+    "properties": {
+        "type": {"type": "string", "description": "urn:astrid-training:problem:<code>"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What is wrong this time, and the cure."},
+        "request_id": {"type": "string", "description": "As in X-Request-ID and the log."},
+        "errors": {
+            "type": "array",
+            "description": "Of 422: one entry a field.",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "in": {"type": "string", "description": "body, query, path or header"},
+                    "field": {"type": "string"},
+                    "message": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+
+
+def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """Return what OpenAPI is told of the problems of an endpoint."""
+    answers: dict[int | str, dict[str, Any]] = {}
+    for code in codes:
+        kind = KINDS[code]
+        example: dict[str, Any] = {
+            "type": f"urn:astrid-training:problem:{code}",
+            "title": kind.title,
+            "status": kind.status,
+            "detail": kind.example,
+            "request_id": "3f0c6d0e5c1f4e0f9d8f2f6b1f6f0a11",
+        }
+        if code == "invalid":
+            wrong = "Input should be greater than or equal to 1"
+            example["errors"] = [{"in": "body", "field": "max_samples", "message": wrong}]
+        known = answers.setdefault(
+            kind.status,
+            {
+                "description": HTTPStatus(kind.status).phrase,
+                "content": {MEDIA_TYPE: {"schema": _SCHEMA, "examples": {}}},
+            },
+        )
+        known["content"][MEDIA_TYPE]["examples"][code] = {"summary": kind.title, "value": example}
+    return answers

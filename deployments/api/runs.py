@@ -1,91 +1,100 @@
-"""Collections that the API starts, and how far they are."""
+"""How collections stand."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import FlowRun
-from prefect.exceptions import ObjectNotFound
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from astrid_training.digests import digest_value
 from astrid_training.errors import MissingObjectError
 from astrid_training.records import outcome_key
-from astrid_training.settings import Settings
-from astrid_training.store import Store
 from astrid_training.urls import mask_url
-from deployments.api.models import Run
-from deployments.api.problems import Problem
-from tasks.deployment_runs import COLLECTION, start_deployment_run
-from tasks.flow_states import FLOWS
+from deployments.api.auth import Authorize, needs
+from deployments.api.models import MadeDataset, Run
+from deployments.api.problems import ProblemError, documented
+from deployments.api.service import Service
 
-__all__ = ["find_run", "start_collection"]
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
+
+__all__ = ["add_runs", "as_json", "find_run", "run_of"]
+
+LOOK_AGAIN_S = 5
+MOST_OF_MESSAGE = 2000
 
 
-def start_collection(
-    settings: Settings, params: BaseModel, caller: str, idempotency_key: str | None
-) -> Run:
-    """Start a collection, or return the one that the same request started before.
+def add_runs(router: APIRouter, service: Service, authorize: Authorize) -> None:
+    """Add the endpoints that tell of runs."""
+
+    @router.get(
+        "/runs/{flow_run_id}",
+        response_model=Run,
+        summary="How a collection stands",
+        dependencies=[needs("read", authorize)],
+        responses=documented(
+            "token-needed", "scope-missing", "not-found", "invalid", "broken", "unavailable"
+        ),
+    )
+    def get_training_run(flow_run_id: UUID) -> JSONResponse:
+        """Return the state of a collection, whoever started it, and the dataset that it made.
+
+        While it goes on, Retry-After says when to look again.
+        """
+        run = find_run(service, flow_run_id)
+        state = run_of(run, _outcome(service, run))
+        again = {} if state.finished else {"Retry-After": str(LOOK_AGAIN_S)}
+        return JSONResponse(as_json(state), headers=again)
+
+
+def find_run(service: Service, flow_run_id: UUID) -> "FlowRun":
+    """Return a run of the collection.
 
     Raises:
-        Problem: if the key named another request.
-        ServerUnavailableError: if the Prefect server cannot be reached.
+        ProblemError: if there is none of this id.
+        ServerUnavailableError: if the server does not answer.
     """
-    asked = params.model_dump(mode="json", exclude_unset=True)
-    parameters = {**asked, "trigger": "api", "requested_by": caller}
-    key = idempotency_key and f"api-{digest_value([caller, idempotency_key])}"
-    content = f"request-{digest_value(parameters)[:16]}"  # a run that is there keeps its own
-    with temporary_settings({PREFECT_API_URL: settings.prefect_api_url}):
-        run = start_deployment_run(COLLECTION, parameters, key, [content])
-    if content not in run.tags:
-        raise Problem(422, f"Idempotency-Key {idempotency_key!r} named another request before")
-    return _told(settings, run, COLLECTION.partition("/")[0], None)
+    run: FlowRun | None = service.ask_server(
+        lambda runs: runs.find_deployment_run(service.deployment, flow_run_id)
+    )
+    if run is None:
+        raise ProblemError("not-found", f"no collection has run {flow_run_id}")
+    return run
 
 
-def find_run(settings: Settings, store: Store, run_id: UUID) -> Run:
-    """Return how far a run is.
+def run_of(run: "FlowRun", made: MadeDataset | None) -> Run:
+    """Return what is told of a run."""
+    from deployments.collect_command import plain_message
 
-    Raises:
-        Problem: if there is no such run of ours.
-    """
-    with (
-        temporary_settings({PREFECT_API_URL: settings.prefect_api_url}),
-        get_client(sync_client=True) as client,
-    ):
-        try:
-            run = client.read_flow_run(run_id)
-            name = client.read_flow(run.flow_id).name
-        except ObjectNotFound:
-            name = ""
-        if name not in FLOWS:
-            raise Problem(404, f"no run {run_id} of a collection or training")
-    return _told(settings, run, name, _dataset_of(store, run))
-
-
-def _dataset_of(store: Store, run: FlowRun) -> UUID | None:
-    if run.state is None or not run.state.is_completed():
-        return None
-    try:
-        outcome: dict[str, Any] = json.loads(store.get(outcome_key(str(run.id))))
-    except MissingObjectError:
-        return None
-    return UUID(outcome["dataset_id"])
-
-
-def _told(settings: Settings, run: FlowRun, flow: str, dataset_id: UUID | None) -> Run:
-    state = run.state
+    message = None if run.state is None else run.state.message
+    own = {"trigger", "requested_by", "batch"}
     return Run(
-        id=run.id,
+        flow_run_id=run.id,
         name=run.name,
-        flow=flow,
-        state=run.state_name or "unknown",
-        message=None if state is None else state.message,
-        is_final=state is not None and state.is_final(),
+        state=run.state_name or "",
+        finished=run.state is not None and run.state.is_final(),
+        message=message and mask_url(plain_message(message))[:MOST_OF_MESSAGE],
+        requested_by=run.parameters.get("requested_by"),
+        trigger=run.parameters.get("trigger"),
+        parameters={name: value for name, value in run.parameters.items() if name not in own},
         created_at=run.created,
         started_at=run.start_time,
         ended_at=run.end_time,
-        dataset_id=dataset_id,
-        page=f"{mask_url(settings.prefect_ui_url)}/runs/flow-run/{run.id}",
+        dataset=made,
     )
+
+
+def as_json(model: BaseModel) -> Any:  # noqa: ANN401 - any JSON value
+    """Return a model as JSON values."""
+    return model.model_dump(mode="json")
+
+
+def _outcome(service: Service, run: "FlowRun") -> MadeDataset | None:
+    """Return what a run made; None while it goes on, or if there was nothing to do."""
+    if run.state is None or not run.state.is_completed():
+        return None
+    try:
+        return MadeDataset.model_validate(json.loads(service.store.get(outcome_key(str(run.id)))))
+    except MissingObjectError:
+        return None

@@ -1,5 +1,6 @@
--- One page of the published datasets, newest first, with the number of all that match; every filter may be null. A page beyond the
--- last is one row whose id is null. The table is small: a row a version; no index.
+-- One page of the published datasets, newest first, with the number of all that match; every filter may be null. A page begins after
+-- the dataset of after_at and after_id, or passes over some. One beyond the last is one row whose id is null. The table is small: a
+-- row a version; no index.
 WITH matching AS (
     SELECT id, created_at FROM training_datasets
     WHERE version_id IS NOT NULL
@@ -12,7 +13,11 @@ WITH matching AS (
       AND (CAST(:created_to AS timestamptz) IS NULL OR created_at < :created_to)
 ),
 page AS (
-    SELECT id FROM matching ORDER BY created_at DESC, id LIMIT :limit OFFSET :offset
+    SELECT id FROM matching
+    WHERE CAST(:after_at AS timestamptz) IS NULL OR created_at < :after_at
+       OR (created_at = :after_at AND id > CAST(:after_id AS uuid))
+    ORDER BY created_at DESC, id
+    LIMIT :limit OFFSET :offset
 )
 SELECT counted.total, d.*
 FROM (SELECT count(*) AS total FROM matching) counted

@@ -104,13 +104,14 @@ def steps_of(client: SyncPrefectClient, flow_run_id: str) -> list[tuple[str, str
 def test_a_deployment_run_makes_a_dataset_and_trains_on_it(
     ready: Any, engine: Engine, client: SyncPrefectClient
 ) -> None:
-    outcome = collect(ready, name="whole")
+    outcome = collect(ready, name="whole", requested_by="astrid-web")
 
     steps = steps_of(client, outcome["flow_run_id"])
     assert {name for name, _ in steps} >= STEPS
     assert {state for _, state in steps} == {"Completed"}
     dataset = TrainingDatasetManager(engine).get_dataset(outcome["dataset_id"])
     assert dataset.total_samples == outcome["total_samples"] > 50
+    assert dataset.created_by == "astrid-web"
     assert dataset.mlflow_run_id == outcome["mlflow_run_id"]
     artifacts = client.read_artifacts(
         artifact_filter=ArtifactFilter(

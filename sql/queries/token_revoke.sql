@@ -1,2 +1,0 @@
--- By primary key.
-UPDATE training_api_tokens SET revoked_at = COALESCE(revoked_at, clock_timestamp()) WHERE name = :name RETURNING name
