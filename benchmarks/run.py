@@ -33,6 +33,7 @@ NAMES = (
     "imports",
     "orchestration",
     "scale",
+    "cluster",
 )
 """Modules with a `report`, in the order of the table, which is that of a collection."""
 AS_WORKERS = {"sparse"}
