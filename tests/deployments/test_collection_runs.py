@@ -232,6 +232,7 @@ def stamps_since(engine: Engine, moment: datetime) -> dict[str, tuple[str, datet
     return {row.sample_key: (row.image_pack, row.at) for row in rows}
 
 
+@pytest.mark.slow  # kills are tested on the library in tests/faults
 def test_a_kill_in_make_masks_costs_only_the_step_it_hit(
     ready: Any, engine: Engine, client: SyncPrefectClient
 ) -> None:
@@ -394,7 +395,13 @@ def test_the_command_line_collects_and_tells_all_as_json(ready: Any) -> None:
         (["--max-samples", "many"], {}, 2, "max_samples"),
         (["--split", '{"train": 0.5, "val": 0.1, "test": 0.1}'], {}, 2, "sum to 1"),
         (["--split", "{"], {}, 2, "split"),
-        (["--survey-ids", "sim_small", "--bands", "none"], {}, 1, "no sample in train"),
+        pytest.param(
+            ["--survey-ids", "sim_small", "--bands", "none"],
+            {},
+            1,
+            "no sample in train",
+            marks=pytest.mark.slow,  # what a gate refuses is tested below
+        ),
         (
             [],
             {"ASTRID_DATABASE_URL": "postgresql://nobody:x@127.0.0.1:1/none"},

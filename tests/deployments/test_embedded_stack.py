@@ -169,11 +169,15 @@ def test_the_resolver_knows_the_stack_without_being_told(running: Status, home: 
     assert set(settings.sources.values()) == {"embedded default"}
 
 
-def test_doctor_finds_all_well_but_the_missing_tables(running: Status, home: Path) -> None:
+def test_doctor_finds_all_well_but_the_missing_tables_and_blocks(
+    running: Status, home: Path
+) -> None:
     found = checks(resolve(home))
 
-    (ill,) = [check for check in found if not check.ok]
-    assert (ill.name, ill.cure) == ("migrations", "run `astrid-training migrate`")
+    ills = {check.name: check.cure for check in found if not check.ok}
+    assert ills.pop("migrations") == "run `astrid-training migrate`"
+    assert ills.pop("blocks").startswith("run `astrid-training bootstrap`")
+    assert not ills
     password = resolve(home).database_url.split(":")[2].split("@")[0]
     assert password not in str(found)
     assert not list((home / "store").rglob("probe"))
