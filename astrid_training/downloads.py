@@ -2,13 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import pyarrow as pa
 from sqlalchemy import Connection
 
+from astrid_training import meter
 from astrid_training.batches import exposures_of
 from astrid_training.database import query
 from astrid_training.errors import FitsRefusedError, MissingObjectError, UnusablePathError
@@ -58,7 +58,7 @@ def fetch_sources(
             if row[f"{role}_path"]:
                 wanted[_file(row, role)].append(row["sample_key"])
     begin = cache.begin if spec else cache.fetch
-    with ThreadPoolExecutor(FETCHES_AT_ONCE) as pool:
+    with meter.pool(FETCHES_AT_ONCE) as pool:
 
         def each(step: Callable[..., SourceFile], *inputs: Sequence[Any]) -> list[Outcome]:
             checked = partial(step, verify_checksums=verify_checksums)

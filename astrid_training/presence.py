@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b, file_digest
 from pathlib import PurePosixPath
@@ -11,6 +10,7 @@ from typing import Literal
 import pyarrow as pa
 from sqlalchemy import Engine
 
+from astrid_training import meter
 from astrid_training.database import query
 from astrid_training.digests import digest_bytes
 from astrid_training.errors import MissingObjectError, StoreCorruptError
@@ -55,7 +55,7 @@ def problems(engine: Engine, store: Store, keys: Iterable[str]) -> dict[str, Pro
     """
     asked = sorted(set(keys))
     known = _want(engine, asked)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with meter.pool(AT_ONCE) as pool:
         heads = list(pool.map(store.head, asked))
         found = [info for info in heads if info is not None]
         unknown = [info for info in found if known.get(info.key) != (info.size, info.etag)]

@@ -23,6 +23,7 @@ __all__ = [
     "Selection",
     "SourceFile",
     "StampsRef",
+    "StepMetrics",
     "TrainingDataset",
     "TrainingRun",
     "TrainingSample",
@@ -161,6 +162,36 @@ class QualityRef:
 
 
 @dataclass(frozen=True, slots=True)
+class StepMetrics:
+    """What one step of a run took, all batches together."""
+
+    step: str
+    """One of `run_metrics.STEPS`; `whole` is the run from its first step to its end."""
+    wall_s: float
+    """Of batches that run side by side the sum."""
+    cpu_s: float
+    """Of the flow's process, or of the cluster's process that runs the batch."""
+    worker_cpu_s: float
+    """Of worker processes."""
+    fetched_bytes: int
+    """From stores and web servers; what is read in place is not fetched."""
+    written_bytes: int
+    samples_in: int
+    samples_out: int
+    rejects: int
+    runs: int
+    """Once for each batch, or once."""
+    cached: int
+    """Of the runs: those whose result was there already."""
+    retries: int
+
+    @property
+    def samples_per_s(self) -> float:
+        """Samples that came in, for each second of one run after the other."""
+        return self.samples_in / self.wall_s if self.wall_s else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class BuiltBatch:
     """What one batch left in the store."""
 
@@ -169,8 +200,8 @@ class BuiltBatch:
     rows: int
     rejects: list[Reject]
     """Of all four steps."""
-    seconds: dict[str, float]
-    """Wall time of each step."""
+    steps: list[StepMetrics]
+    """What each of them took; nothing of what is made of the batch depends on it."""
 
 
 @dataclass(frozen=True, slots=True)

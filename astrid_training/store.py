@@ -11,6 +11,7 @@ import obstore
 from obstore.exceptions import BaseError, PreconditionError
 from obstore.store import LocalStore
 
+from astrid_training import meter
 from astrid_training.buckets import (
     PART_BYTES,
     PARTS_AT_ONCE,
@@ -119,6 +120,7 @@ class Store:
             )
 
         self._ask("write", key, write)
+        meter.count(written=memoryview(data).nbytes)
 
     def put_named_by_content(self, folder: str, suffix: str, data: bytes | memoryview) -> str:
         """Write `data` as `<folder>/<digest><suffix>` and return the digest.
@@ -142,7 +144,9 @@ class Store:
             ObjectChangedError: if it has another ETag.
             StoreUnavailableError: if the store fails.
         """
-        return self._ask("read", key, lambda: bytes(self._found(key, etag).bytes()))
+        data = self._ask("read", key, lambda: bytes(self._found(key, etag).bytes()))
+        meter.count(fetched=len(data))
+        return data
 
     def get_range(self, key: str, etag: str, start: int, stop: int) -> bytes:
         """Return the object's bytes from `start` to before `stop`.
@@ -160,6 +164,7 @@ class Store:
         found = self._ask("read", key, lambda: self._read_range(key, etag, start, stop))
         if len(found) != stop - start:  # it is shorter than it was
             raise self._changed(key)
+        meter.count(fetched=len(found))
         return found
 
     def save(self, key: str, size: int, etag: str, target: Path) -> None:
@@ -296,7 +301,7 @@ def _info(meta: "ObjectMeta") -> ObjectInfo:
 
 
 def exactly(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """Yield `chunks` as long as they do not exceed `size` bytes.
+    """Yield `chunks`, which are counted as fetched, as long as they do not exceed `size` bytes.
 
     Raises:
         ObjectChangedError: at the first byte too many, or at the end if some are missing.
@@ -306,6 +311,7 @@ def exactly(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
         seen += len(chunk)
         if seen > size:
             raise ObjectChangedError(f"more than the {size} bytes that were announced")
+        meter.count(fetched=len(chunk))
         yield chunk
     if seen < size:
         raise ObjectChangedError(f"{seen} bytes, {size} were announced")

@@ -6,6 +6,7 @@ MLflow is imported inside the functions: it takes seconds, and a loader needs no
 import json
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ __all__ = [
     "dataset_tags",
     "ending",
     "experiment_id",
+    "log_numbers",
     "safe_name",
     "tracking",
 ]
@@ -153,6 +155,16 @@ def _mlflow_type(kind: pa.DataType) -> str:
     if kinds.is_timestamp(kind):
         return "datetime"
     return known.get(str(kind), "double")
+
+
+def log_numbers(uri: str, run_id: str, numbers: Mapping[str, float]) -> None:
+    """Log metrics of now on a run, in one request.
+
+    Raises:
+        TrackingUnavailableError: if MLflow does not answer.
+    """
+    with tracking(uri) as client:
+        client.log_batch(run_id, metrics=as_metrics(numbers, int(time.time() * 1000)))
 
 
 def as_metrics(numbers: Mapping[str, float], at_ms: int) -> list["Metric"]:

@@ -19,13 +19,15 @@ from queue import SimpleQueue
 from threading import Condition, RLock, Thread, Timer
 from typing import Any, ParamSpec, TypeVar
 
-from astrid_training import cpu
+from astrid_training import cpu, meter
 from astrid_training.errors import WorkerLostError, WorkerTimeoutError
 
 __all__ = ["Workers", "cores", "run", "set_workers", "start_workers"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Answer = tuple[bool, Any, meter.Usage]
+"""Whether the call succeeded, what it returned or raised, and what it took."""
 
 COMMAND = (
     "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
@@ -81,14 +83,14 @@ class Workers:
         request = pickle.dumps((function, args, kwargs))
         worker = self._borrow()
         try:
-            succeeded, result = worker.ask(
-                request, getattr(function, "__name__", "a call"), self._longest_s
-            )
+            name = getattr(function, "__name__", "a call")
+            succeeded, result, usage = worker.ask(request, name, self._longest_s)
         except BaseException:  # also an interruption: what it would answer is not wanted any more
             worker.kill()
             raise
         finally:
             self._give_back(worker)
+        meter.current().add(usage)
         if not succeeded:
             raise _revived(*result)
         value: R = result
@@ -147,7 +149,7 @@ class _Worker:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    def ask(self, request: bytes, name: str, longest_s: float) -> tuple[bool, Any]:
+    def ask(self, request: bytes, name: str, longest_s: float) -> Answer:
         expired: list[bool] = []
 
         def end() -> None:
@@ -160,7 +162,7 @@ class _Worker:
         try:
             pickle.dump(request, self._requests)
             self._requests.flush()
-            answer: tuple[bool, Any] = pickle.load(self._answers)  # noqa: S301 - our own process
+            answer: Answer = pickle.load(self._answers)  # noqa: S301 - our own process
         except (EOFError, OSError, pickle.UnpicklingError):
             self.kill()
             raise (_hung(name, longest_s) if expired else self._lost(name)) from None
@@ -229,14 +231,16 @@ def _listen(requests: SimpleQueue[bytes]) -> None:
 def _answer(request: bytes) -> bytes:
     try:
         function, args, kwargs = pickle.loads(request)  # noqa: S301 - from who started us
-        return pickle.dumps((True, function(*args, **kwargs)))
+        result = function(*args, **kwargs)
+        return pickle.dumps((True, result, meter.since_last()))
     except Exception as error:  # noqa: BLE001 - whatever it is, who asked will raise it
         error.add_note(f"in a worker process:\n{traceback.format_exc()}")
         try:
-            return pickle.dumps((False, (type(error), error.args, error.__dict__)))
+            told = type(error), error.args, error.__dict__
+            return pickle.dumps((False, told, meter.since_last()))
         except (pickle.PicklingError, TypeError, AttributeError):
-            told = f"{type(error).__name__}: {error}"
-            return pickle.dumps((False, (RuntimeError, (told,), {})))
+            words = f"{type(error).__name__}: {error}"
+            return pickle.dumps((False, (RuntimeError, (words,), {}), meter.since_last()))
 
 
 def _revived(kind: type[Exception], args: tuple[Any, ...], state: dict[str, Any]) -> Exception:

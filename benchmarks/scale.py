@@ -176,7 +176,7 @@ def build(
             results[key] = masks, workers.run(steps.score_samples, place, masks)
         masks, quality = results[key]
         rejects = files.rejects + stamps.rejects + masks.rejects + quality.rejects
-        return BuiltBatch(quality.samples, quality.rows, rejects, {})
+        return BuiltBatch(quality.samples, quality.rows, rejects, [])
 
     def there(masks: MaskRef, quality: QualityRef) -> bool:
         whole = presence.masks_present(engine, store, masks)

@@ -1,15 +1,20 @@
 """The unit of work: the four steps of one batch, on one worker."""
 
-from time import perf_counter
-from typing import Any
-
 from prefect import task
 from prefect.transactions import CommitMode, transaction
 
 from astrid_training.params import MaskRule
 from astrid_training.processors import Recipe
-from astrid_training.records import BatchRef, BuiltBatch, MaskRef, QualityRef, Reject, StampsRef
-from tasks.caching import call_checked
+from astrid_training.records import (
+    BatchRef,
+    BuiltBatch,
+    Downloaded,
+    MaskRef,
+    QualityRef,
+    Reject,
+    StampsRef,
+)
+from flows.measuring import MeasuredSteps
 from tasks.download_fits import download_fits, files_present
 from tasks.make_masks import make_masks, masks_present
 from tasks.preprocess import preprocess, stamps_present
@@ -40,24 +45,29 @@ def build_batch(
         rule: how masks are drawn.
         verify_checksums: compare files with the sums that they state.
     """
-    seconds: dict[str, float] = {}
-
-    def timed(name: str, *call: Any) -> Any:  # noqa: ANN401 - any step's inputs and result
-        start = perf_counter()
-        result = call_checked(*call)
-        seconds[name] = perf_counter() - start
-        return result
-
     rejects: list[Reject] = []
+    measured = MeasuredSteps()
     with transaction(commit_mode=CommitMode.EAGER):
         if batch.built:
             stamps = StampsRef(batch.targets, batch.samples, [])
         else:
             how = batch.targets, recipe.reach, verify_checksums
-            files = timed("download_fits", download_fits, files_present, *how)
-            stamps = timed("preprocess", preprocess, stamps_present, batch.targets, files, recipe)
+            named = f"download files of {batch.exposures} exposures"
+            files: Downloaded = measured(
+                download_fits.with_options(task_run_name=named),
+                *how,
+                entering=batch.samples,
+                is_present=files_present,
+            )
+            to_cut, left = (batch.targets, files, recipe), batch.samples - len(files.rejects)
+            stamps = measured(preprocess, *to_cut, entering=left, is_present=stamps_present)
             rejects += files.rejects + stamps.rejects
-        masks: MaskRef = timed("make_masks", make_masks, masks_present, stamps, batch.labels, rule)
-        quality: QualityRef = timed("score_quality", score_quality, quality_present, masks)
+        to_draw = stamps, batch.labels, rule
+        masks: MaskRef = measured(
+            make_masks, *to_draw, entering=stamps.rows, is_present=masks_present
+        )
+        quality: QualityRef = measured(
+            score_quality, masks, entering=masks.rows, is_present=quality_present
+        )
     rejects += masks.rejects + quality.rejects
-    return BuiltBatch(quality.samples, quality.rows, rejects, seconds)
+    return BuiltBatch(quality.samples, quality.rows, rejects, measured.metrics)

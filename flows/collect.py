@@ -13,9 +13,11 @@ from astrid_training.errors import CollectionRefusedError
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.processors import Recipe
 from astrid_training.publish import Collected
-from astrid_training.records import BuiltBatch, Plan
+from astrid_training.records import BuiltBatch, Leaks, Plan, PublishedDataset, Selection
 from astrid_training.users import user_name
 from flows.batches import build_batch
+from flows.measuring import MeasuredRun, measured_run
+from flows.names import collection_name
 from flows.parameters import flat_parameters
 from flows.runners import batch_runner
 from tasks.check_leaks import check_leaks
@@ -26,6 +28,8 @@ from tasks.log_lineage import log_lineage
 from tasks.outcome import record_outcome
 from tasks.persist_dataset import persist_dataset
 from tasks.plan_batches import plan_batches
+from tasks.progress import BatchProgress
+from tasks.run_metrics import track_run_metrics
 from tasks.trigger_training import trigger_training
 
 __all__ = ["training_data_collection_flow"]
@@ -35,7 +39,7 @@ Trigger = Literal["manual", "schedule", "batch", "message", "api", "cli", "noteb
 
 @flow(
     name="training-data-collection",
-    flow_run_name="collect {name}",
+    flow_run_name=collection_name,
     validate_parameters=False,  # the decorator below checks them, all at once and in plain words
 )
 @flat_parameters(TrainingDataCollectionParams)
@@ -67,32 +71,57 @@ def training_data_collection_flow(
         as_of = max(as_of, *(one.closed_at for one in claimed))
 
     workers.set_workers(params.workers)
+    asked_for = [one.batch_id for one in claimed]
+    with measured_run(str(flow_run.id)) as measured:
+        return _collect(params, as_of, asked_for, requested_by or user_name(), measured)
+
+
+def _collect(
+    params: TrainingDataCollectionParams,
+    as_of: datetime,
+    asked_for: list[str],
+    created_by: str,
+    measured: MeasuredRun,
+) -> dict[str, Any]:
     recipe = check_processor(params.processor, params.preprocess)
-    selection = fetch_validated_detections(params, as_of)
-    plan = plan_batches(selection, recipe, params)
+    selection: Selection = measured(fetch_validated_detections, params, as_of, entering=0)
+    plan: Plan = measured(plan_batches, selection, recipe, params, entering=selection.kept)
     run = Collected(
         params=params,
         as_of=as_of,
         source_digest=plan.source_digest,
         spec_fingerprint=recipe.fingerprint,
-        created_by=requested_by or user_name(),
+        created_by=created_by,
         flow_run_id=str(flow_run.id),
-        batch_ids=[one.batch_id for one in claimed],
+        batch_ids=asked_for,
     )
-    built = _build(plan, recipe, params)
-    leaks = check_leaks(selection, plan, built, params)
-    dataset = persist_dataset(selection, plan, built, leaks, run)
-    mlflow_run_id = log_lineage(dataset)
-    training_run_id = trigger_training(dataset, params) if params.trigger_training else None
+    built = _build(plan, recipe, params, measured)
+    all_of_it = selection, plan, built
+    rows = sum(one.rows for one in built)
+    leaks: Leaks = measured(check_leaks, *all_of_it, params, entering=rows)
+    left = rows - len(leaks.set_aside)
+    dataset: PublishedDataset = measured(persist_dataset, *all_of_it, leaks, run, entering=left)
+    mlflow_run_id = measured(log_lineage, dataset, entering=dataset.total_samples)
+    training_run_id = None
+    if params.trigger_training:
+        training_run_id = measured(
+            trigger_training, dataset, params, entering=dataset.total_samples
+        )
+    track_run_metrics(mlflow_run_id, measured.whole())
     return record_outcome(dataset, mlflow_run_id, training_run_id)
 
 
-def _build(plan: Plan, recipe: Recipe, params: TrainingDataCollectionParams) -> list[BuiltBatch]:
+def _build(
+    plan: Plan, recipe: Recipe, params: TrainingDataCollectionParams, measured: MeasuredRun
+) -> list[BuiltBatch]:
     how = {"recipe": recipe, "rule": params.mask, "verify_checksums": params.verify_checksums}
     if params.runner == "threads":
         workers.start_workers(sum(not one.built for one in plan.batches))
     with batch_runner(params) as runner:
         futures = [runner.submit(build_batch, {"batch": one, **how}) for one in plan.batches]
-        built = [future.result() for future in futures]
+        progress, built = BatchProgress(len(futures)), []
+        for future in futures:
+            built.append(measured.add(future.result()))
+            progress.show(len(built))
     workers.set_workers(1)  # what follows is of the whole: the others would only hold memory
     return built

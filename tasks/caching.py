@@ -9,9 +9,9 @@ from collections.abc import Callable
 from hashlib import sha256
 from importlib import import_module
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 
-from prefect import Task
+from prefect import State, Task
 from prefect.context import TaskRunContext
 from prefect.serializers import JSONSerializer
 from pydantic_core import to_json
@@ -20,21 +20,30 @@ from tasks.retrying import RETRIES
 
 __all__ = ["call_checked", "step_options"]
 
+CACHED = "Cached"  # Prefect's name for the state of what did not run
+
 
 def step_options(
-    name: str, version: int, modules: tuple[str, ...], *, within_run: bool = False
+    name: str,
+    version: int,
+    modules: tuple[str, ...],
+    *,
+    run_name: str | Callable[..., str],
+    within_run: bool = False,
 ) -> dict[str, Any]:
     """Return the options of the task `name`: its cache key, its retries, its results as JSON.
 
     Args:
         name: unique among the tasks.
         version: raised by hand when the meaning of the result changes.
+        run_name: what a run of it is called; made of the inputs alone.
         modules: every library module whose code shapes the result; data files as `package/file`.
         within_run: the step reads what changes (the database), so that its result is only good
             for retries of the same flow run.
     """
     return {
         "name": name,
+        "task_run_name": run_name,
         "cache_key_fn": _step_key(name, version, modules, within_run=within_run),
         "persist_result": True,
         "result_serializer": JSONSerializer(),  # records only; never a pickle, never pixels
@@ -68,9 +77,17 @@ def call_checked(
     step: Task[..., Any],
     is_present: Callable[[Any], bool],
     *inputs: Any,  # noqa: ANN401 - the step's own inputs
-) -> Any:  # noqa: ANN401 - the step's own result
-    """Run `step`; a result whose objects have gone is no result, and is made again."""
-    result = step(*inputs)
+) -> tuple[Any, bool]:
+    """Run `step`; a result whose objects have gone is no result, and is made again.
+
+    Returns:
+        the result, and whether it was there already.
+    """
+    run = cast(
+        "Callable[..., State[Any]]", step
+    )  # of its overloads Prefect's annotation takes another
+    state = run(*inputs, return_state=True)
+    result = state.result()
     if is_present(result):
-        return result
-    return step.with_options(refresh_cache=True)(*inputs)
+        return result, state.name == CACHED
+    return step.with_options(refresh_cache=True)(*inputs), False

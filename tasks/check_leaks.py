@@ -17,6 +17,7 @@ __all__ = ["check_leaks"]
     **step_options(
         "check_leaks",
         version=1,
+        run_name="look for leaks between splits",
         modules=(
             "astrid_training.collection_steps",
             "astrid_training.leaks",

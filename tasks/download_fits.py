@@ -18,6 +18,7 @@ __all__ = ["download_fits", "files_present"]
     **step_options(
         "download_fits",
         version=2,
+        run_name="download files",  # of how many exposures, its caller knows
         modules=(
             "astrid_training.downloads",
             "astrid_training.fits",

@@ -19,6 +19,7 @@ __all__ = ["fetch_validated_detections"]
     **step_options(
         "fetch_validated_detections",
         version=1,
+        run_name="fetch detections reviewed until {as_of:%Y-%m-%d %H:%M}",
         modules=("astrid_training.collection_steps", "astrid_training.selection"),
         within_run=True,  # reviews come in all the time
     )

@@ -23,6 +23,7 @@ __all__ = ["log_lineage"]
     **step_options(
         "log_lineage",
         version=1,
+        run_name="log {published.name} {published.version_id}",
         modules=("astrid_training.lineage", "astrid_training.report"),
         within_run=True,  # the tracking server may have changed; logging twice reuses the run
     )

@@ -17,6 +17,7 @@ __all__ = ["make_masks", "masks_present"]
     **step_options(
         "make_masks",
         version=2,
+        run_name="draw masks of {stamps.rows} stamps",
         modules=(
             "astrid_training.build",
             "astrid_training.footprints",

@@ -20,6 +20,7 @@ __all__ = ["persist_dataset"]
     **step_options(
         "persist_dataset",
         version=1,
+        run_name="publish {run.params.name}",
         modules=("astrid_training.collection_steps", "astrid_training.publish"),
         within_run=True,  # the ledger and the active versions change with every dataset
     )

@@ -17,6 +17,7 @@ __all__ = ["plan_batches"]
     **step_options(
         "plan_batches",
         version=1,
+        run_name="plan batches of {selection.kept} subjects",
         modules=(
             "astrid_training.collection_steps",
             "astrid_training.plan",

@@ -1,5 +1,7 @@
 """Step 3: pixels as inference sees them."""
 
+from typing import Any
+
 from prefect import task
 from prefect.logging import get_run_logger
 
@@ -14,10 +16,15 @@ from tasks.caching import step_options
 __all__ = ["preprocess", "stamps_present"]
 
 
+def _run_name(parameters: dict[str, Any]) -> str:
+    return f"cut stamps from {len(parameters['downloaded'].files)} files"
+
+
 @task(
     **step_options(
         "preprocess",
         version=2,
+        run_name=_run_name,
         modules=(
             "astrid_training.apertures",
             "astrid_training.background",

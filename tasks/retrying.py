@@ -11,6 +11,7 @@ from prefect.tasks import Task
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from astrid_training import meter
 from astrid_training.errors import (
     DatabaseUnavailableError,
     WorkerLostError,
@@ -172,7 +173,9 @@ def kind_of(error: BaseException) -> Kind | None:
 def is_transient(_task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     """Tell whether the failure may pass and its kind has an attempt left."""
     kind = kind_of(state.result(raise_on_failure=False))
-    return kind is not None and run.run_count <= kind.retries
+    again = kind is not None and run.run_count <= kind.retries
+    meter.count(retries=int(again))  # asked once for each attempt that failed and was not the last
+    return again
 
 
 RETRIES: dict[str, Any] = {

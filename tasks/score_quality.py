@@ -14,7 +14,10 @@ __all__ = ["quality_present", "score_quality"]
 
 @task(
     **step_options(
-        "score_quality", version=1, modules=("astrid_training.build", "astrid_training.quality")
+        "score_quality",
+        version=1,
+        run_name="score {masks.rows} samples",
+        modules=("astrid_training.build", "astrid_training.quality"),
     )
 )
 def score_quality(masks: MaskRef) -> QualityRef:

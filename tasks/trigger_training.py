@@ -21,6 +21,7 @@ __all__ = ["trigger_training"]
     **step_options(
         "trigger_training",
         version=1,
+        run_name="start training on {published.name} {published.version_id}",
         modules=("astrid_training.trainings",),
         within_run=True,  # the idempotency key below is what makes it happen once
     )

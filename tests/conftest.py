@@ -361,7 +361,7 @@ def _build_batch(
     masks = build.build_masks(store, sky.packs, stamps, batch.labels, params.mask)
     quality = build.build_samples(store, masks)
     rejects = rejects + masks.rejects + quality.rejects
-    return BuiltBatch(quality.samples, quality.rows, rejects, {})
+    return BuiltBatch(quality.samples, quality.rows, rejects, [])
 
 
 def _collect_from(sky: Sky) -> Collect:

@@ -83,7 +83,7 @@ def collected(folder: Path, fates: list[dict[str, Any] | tuple[str, str]], side:
         ]
         masks = put_table(store, "mask_tables", pa.Table.from_pylist(stamps, schema=MASKED))
         quality = build_samples(store, MaskRef(masks, len(part), []))
-        built.append(BuiltBatch(quality.samples, quality.rows, quality.rejects, {}))
+        built.append(BuiltBatch(quality.samples, quality.rows, quality.rejects, []))
     plan = Plan([], lost, 0, "")
     found = Selection(selection, datetime(2026, 1, 1, tzinfo=UTC), len(fates), 0)
     return assemble(store, found, plan, built)

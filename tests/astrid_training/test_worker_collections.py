@@ -36,7 +36,7 @@ def _built(place: Workplace, pool: Workers, params: TrainingDataCollectionParams
         masks = pool.run(steps.draw_masks, place, stamps, batch.labels, params.mask)
         scored = pool.run(steps.score_samples, place, masks)
         rejects = files.rejects + stamps.rejects + masks.rejects + scored.rejects
-        return BuiltBatch(scored.samples, scored.rows, rejects, {})
+        return BuiltBatch(scored.samples, scored.rows, rejects, [])
 
     with ThreadPoolExecutor(2) as threads:
         return selected, plan, list(threads.map(build, plan.batches))

@@ -7,9 +7,10 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import mlflow
 import pytest
@@ -26,6 +27,7 @@ from sqlalchemy import Engine, text
 
 from astrid_training.catalogue import TrainingDatasetManager
 from astrid_training.database import open_database
+from astrid_training.run_metrics import STEPS, WHOLE, read_run_metrics
 from astrid_training.simulate import SkyPlan
 from astrid_training.trainings import training_runs
 from deployments.bootstrap import bootstrap
@@ -52,17 +54,6 @@ LENIENT: dict[str, Any] = {
     "training_steps": 2,
 }
 ROOT = Path(__file__).parents[2]
-STEPS = {
-    "fetch_validated_detections",
-    "download_fits",
-    "preprocess",
-    "make_masks",
-    "score_quality",
-    "check_leaks",
-    "persist_dataset",
-    "log_lineage",
-    "trigger_training",
-}
 
 
 def quiet(_line: str) -> None:
@@ -98,7 +89,7 @@ def collect(ready: Any, **parameters: Any) -> dict[str, Any]:
 def steps_of(client: SyncPrefectClient, flow_run_id: str) -> list[tuple[str, str]]:
     of_run = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
     runs = client.read_task_runs(flow_run_filter=of_run, limit=200)
-    return sorted((run.name.rsplit("-", 1)[0], run.state_name or "") for run in runs)
+    return sorted((run.task_key.rsplit("-", 1)[0], run.state_name or "") for run in runs)
 
 
 def test_a_deployment_run_makes_a_dataset_and_trains_on_it(
@@ -107,7 +98,7 @@ def test_a_deployment_run_makes_a_dataset_and_trains_on_it(
     outcome = collect(ready, name="whole", requested_by="astrid-web")
 
     steps = steps_of(client, outcome["flow_run_id"])
-    assert {name for name, _ in steps} >= STEPS
+    assert {name for name, _ in steps} >= {*STEPS} - {WHOLE}
     assert {state for _, state in steps} == {"Completed"}
     dataset = TrainingDatasetManager(engine).get_dataset(outcome["dataset_id"])
     assert dataset.total_samples == outcome["total_samples"] > 50
@@ -118,18 +109,47 @@ def test_a_deployment_run_makes_a_dataset_and_trains_on_it(
             flow_run_id=ArtifactFilterFlowRunId(any_=[outcome["flow_run_id"]])
         )
     )
-    assert {artifact.key for artifact in artifacts} == {"funnel", "report"}
+    assert {artifact.key for artifact in artifacts} == {"batches", "funnel", "report", "steps"}
     tracked = mlflow.MlflowClient(ready.settings.mlflow_tracking_uri).get_run(
         outcome["mlflow_run_id"]
     )
     assert tracked.info.run_name == f"training_data_{outcome['dataset_id']}"
     assert tracked.data.metrics["total_samples"] == outcome["total_samples"]
+    check_metrics(engine, outcome, tracked.data.metrics, artifacts)
+    assert client.read_flow_run(UUID(outcome["flow_run_id"])).name == (
+        "collect whole: sim_small, up to 10000"
+    )
     (training,) = training_runs(engine, outcome["dataset_id"])
     assert wait_for(str(training.flow_run_id), quiet).completed
     (training,) = training_runs(engine, outcome["dataset_id"])
     assert training.status == "completed"
     assert training.performance_metrics is not None
     assert training.performance_metrics["train_loss"] > 0
+
+
+def check_metrics(
+    engine: Engine, outcome: dict[str, Any], tracked: dict[str, float], artifacts: list[Any]
+) -> None:
+    """Check what the steps took: told alike everywhere, and adding up."""
+    *steps, whole = metrics = read_run_metrics(engine, outcome["flow_run_id"])
+    assert [one.step for one in metrics] == list(STEPS)
+    assert all(one.samples_in == one.samples_out + one.rejects for one in metrics)
+    for before, after in pairwise(steps):
+        assert after.samples_in == before.samples_out
+    assert steps[0].samples_in == outcome["funnel"][0]["count"]
+    assert whole.samples_in == whole.samples_out + sum(one.rejects for one in steps)
+    assert whole.samples_out == outcome["total_samples"]
+    assert 0 < sum(one.cpu_s for one in steps) < whole.cpu_s
+    named = {one.step: one for one in metrics}
+    assert named["preprocess"].worker_cpu_s > named["preprocess"].cpu_s
+    assert named["preprocess"].written_bytes > 1e6
+    assert named["preprocess"].runs > 1
+    for one in steps:
+        assert tracked[f"collection.{one.step}.wall_s"] == one.wall_s > 0
+    (shown,) = (json.loads(one.data) for one in artifacts if one.key == "steps")
+    assert [row["step"] for row in shown] == list(STEPS)
+    (progress,) = (one for one in artifacts if one.key == "batches")
+    assert progress.data == 100
 
 
 def python(
@@ -345,6 +365,10 @@ def test_a_refused_collection_fails_with_its_reasons_and_keeps_the_report(
     run = run_and_wait(COLLECTION, asked, quiet)
 
     assert run.state == "Failed"
+    *steps, whole = read_run_metrics(engine, run.id)  # as far as it came
+    assert [one.step for one in steps][-2:] == ["check_leaks", "persist_dataset"]
+    assert steps[-1].wall_s > 0
+    assert whole.samples_out == 0
     folder = ready.home / "store" / "refusals"
     kept = json.loads((folder / f"{run.id}.json").read_text())
     assert any("is below 1: improve" in reason for reason in kept["reasons"])

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from prefect.states import Completed
 
 from astrid_training.params import MaskRule, PreprocessSpec
 from astrid_training.records import Downloaded, Reject, SourceFile
@@ -19,7 +20,9 @@ MODULES = ("astrid_training.masks",)
 def key(
     inputs: dict[str, Any], name: str = "step", version: int = 1, run: Any = RUN, **options: Any
 ) -> str:
-    made: str = step_options(name, version, MODULES, **options)["cache_key_fn"](run, inputs)
+    made: str = step_options(name, version, MODULES, run_name="run", **options)["cache_key_fn"](
+        run, inputs
+    )
     return made
 
 
@@ -73,9 +76,10 @@ def test_a_remembered_result_whose_objects_have_gone_is_made_again() -> None:
     class Step:
         """Stands for a task: what matters is which form of it is called."""
 
-        def __call__(self, given: int) -> str:
+        def __call__(self, given: int, *, return_state: bool) -> Any:
+            assert return_state
             calls.append("cached")
-            return "stale"
+            return Completed(name="Cached", data="stale")
 
         def with_options(self, *, refresh_cache: bool) -> Any:
             assert refresh_cache
@@ -87,6 +91,6 @@ def test_a_remembered_result_whose_objects_have_gone_is_made_again() -> None:
 
     step: Any = Step()
 
-    assert call_checked(step, lambda result: result != "stale", 7) == "fresh 7"
-    assert call_checked(step, lambda result: True, 7) == "stale"
+    assert call_checked(step, lambda result: result != "stale", 7) == ("fresh 7", False)
+    assert call_checked(step, lambda result: True, 7) == ("stale", True)
     assert calls == ["cached", "anew", "cached"]
