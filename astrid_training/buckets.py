@@ -20,6 +20,7 @@ __all__ = [
     "Credentials",
     "explain",
     "is_of_bucket",
+    "is_refusal",
     "may_be_asked_again",
     "open_bucket",
 ]
@@ -134,6 +135,15 @@ def may_be_asked_again(error: Exception, patience: Patience) -> bool:
 def is_of_bucket(error: Exception) -> bool:
     """Tell whether it is the bucket, not the object, that is not there."""
     return "NoSuchBucket" in _without_debug(error)
+
+
+def is_refusal(error: Exception) -> bool:
+    """Tell whether the server answers and does not give us what we ask for, whenever we ask."""
+    text = _without_debug(error)
+    status = STATUS.search(text)
+    if status is None:
+        return ROLE in text
+    return int(status[1]) < 500 and int(status[1]) not in {408, 429}
 
 
 def explain(error: Exception, credentials: Credentials) -> str:

@@ -37,16 +37,15 @@ def plan_batches(
     params: TrainingDataCollectionParams,
 ) -> Plan:
     """Return the batches of the selection; see `plan.plan_batches`."""
-    with place.database().connect() as connection:
-        planned = plan.plan_batches(
-            connection,
-            place.store(),
-            place.sources(),
-            selected,
-            fingerprint,
-            params.batch_samples,
-            verify_checksums=params.verify_checksums,
-        )
+    planned = plan.plan_batches(
+        place.database(),
+        place.store(),
+        place.sources(),
+        selected,
+        fingerprint,
+        params.batch_samples,
+        verify_checksums=params.verify_checksums,
+    )
     give_back()
     return planned
 

@@ -1,5 +1,6 @@
 """PostgreSQL through SQLAlchemy Core: one engine a URL, SQL in files."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import cache
@@ -22,39 +23,78 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
+from astrid_training.answers import ANSWER_S, AnsweringConnection, connect
 from astrid_training.errors import DatabaseRightsError, DatabaseUnavailableError
 from astrid_training.urls import mask_url
 
-__all__ = ["check_database", "fetch_table", "open_database", "query", "reading"]
+__all__ = ["check_database", "fetch_table", "open_database", "query", "reading", "unhurried"]
 
-CONNECT_TIMEOUT_S = 10
 STATEMENT_TIMEOUT_MS = 300_000  # a statement that takes longer is lost, not slow
+IDLE_TIMEOUT_MS = 900_000  # a store is waited for within a transaction, for minutes
 SESSION = (
     f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
+    f"-c idle_in_transaction_session_timeout={IDLE_TIMEOUT_MS}",  # it would hold its locks for ever
     "-c jit=off",  # compiling took 0.65 s of the 1.7 s in which all reviews were fetched
 )
+STATEMENT_LIMIT = re.compile(r"statement_timeout=(\d+)([a-z]*)")
+SOCKET = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,  # a machine that has gone is noticed in a minute, not in two hours
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,  # ms: so long what was sent may stay without a sign of arrival
+}
+POOL = {
+    "pool_size": 5,
+    "max_overflow": 3,  # eight a process: a dozen of processes fit into PostgreSQL's usual hundred
+    "pool_timeout": 60,
+}
 
 
 @cache
 def open_database(url: str) -> Engine:
     """Return the engine of `url`; one pool per process and URL, sessions in UTC.
 
-    The URL's own `options`, such as a search_path, hold beside ours and win over them. What the
-    role may not do raises `DatabaseRightsError`.
+    The URL's own options, such as a search_path or a connect_timeout, hold beside ours and win over
+    them. What the role may not do raises `DatabaseRightsError`.
     """
-    theirs = make_url(url).query.get("options", ())
-    options = [*SESSION, *([theirs] if isinstance(theirs, str) else theirs), "-c timezone=UTC"]
-    engine = create_engine(
-        url,
-        pool_pre_ping=True,  # a restarted server costs one lost connection, not a failed run
-        connect_args={
-            "connect_timeout": CONNECT_TIMEOUT_S,
-            "options": " ".join(options),
-            "application_name": "astrid-training",
-        },
-    )
+    theirs = make_url(url).query
+    given = theirs.get("options", ())
+    options = [*SESSION, *([given] if isinstance(given, str) else given), "-c timezone=UTC"]
+    ours = {name: value for name, value in SOCKET.items() if name not in theirs}
+    named = {"application_name": "astrid-training", "options": " ".join(options)}
+    engine = create_engine(url, connect_args=ours | named, pool_pre_ping=True, **POOL)
+    answer_s = _answer_s(options)
+    event.listen(engine, "do_connect", lambda *given: connect(answer_s, *given[2], **given[3]))
     event.listen(engine, "handle_error", _explain_refusal)
     return engine
+
+
+def _answer_s(options: list[str]) -> float | None:
+    """Return how long an answer is waited for: longer than the server lets a statement run."""
+    *_, (limit, unit) = STATEMENT_LIMIT.findall(" ".join(options))
+    if limit == "0" or unit not in {"", "ms"}:  # its owner knows how long
+        return None
+    return ANSWER_S + (int(limit) - STATEMENT_TIMEOUT_MS) / 1000
+
+
+@contextmanager
+def unhurried(connection: Connection) -> Iterator[None]:
+    """Let the statements of the block's transaction take as long as they take.
+
+    For migrations and indexes, whose time is the tables'. Outside a transaction: those of the session.
+    """
+    session = connection.connection.dbapi_connection
+    in_transaction = connection.get_isolation_level() != "AUTOCOMMIT"
+    connection.execute(query("statement_no_timeout"), {"in_transaction": in_transaction})
+    before = getattr(session, "answer_s", None)
+    if isinstance(session, AnsweringConnection):
+        session.answer_s = None
+    try:
+        yield
+    finally:
+        if isinstance(session, AnsweringConnection):
+            session.answer_s = before
 
 
 def _explain_refusal(context: ExceptionContext) -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "SurveyProfileError",
     "UnusablePathError",
     "WorkerLostError",
+    "WorkerTimeoutError",
 ]
 
 
@@ -148,3 +149,7 @@ class DatasetRevokedError(PermissionError):
 
 class WorkerLostError(ConnectionError):
     """A worker process ended before it answered; what it did can be asked of another one."""
+
+
+class WorkerTimeoutError(TimeoutError):
+    """A worker process gave no answer in its time and was killed."""

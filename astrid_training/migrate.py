@@ -8,7 +8,7 @@ from psycopg.errors import LockNotAvailable, UndefinedTable
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from astrid_training.database import check_database, query
+from astrid_training.database import check_database, query, unhurried
 from astrid_training.digests import digest_bytes
 
 __all__ = ["Migration", "MigrationError", "migrate", "migrations"]
@@ -66,7 +66,7 @@ def migrate(engine: Engine) -> list[tuple[str, str]]:
     """
     check_database(engine)
     steps = migrations()
-    with engine.begin() as connection:
+    with engine.begin() as connection, unhurried(connection):
         _lock(connection)  # IF NOT EXISTS does not keep two creators of one table apart
         if not _exists(connection, VERSIONS):  # asking for it again would need the right to make it
             connection.execute(query("migrations_table"))
@@ -94,7 +94,7 @@ def _check_not_newer(connection: Connection, steps: list[Migration]) -> None:
 
 
 def _apply(engine: Engine, step: Migration) -> str:
-    with engine.begin() as connection:
+    with engine.begin() as connection, unhurried(connection):
         _lock(connection)
         done = connection.execute(query("migration_done"), {"number": step.number}).one_or_none()
         if done is not None:

@@ -9,7 +9,7 @@ from importlib.resources import files
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from astrid_training.database import query
+from astrid_training.database import query, unhurried
 from astrid_training.migrate import MigrationError
 
 __all__ = ["IndexState", "OptionalIndex", "build_indexes", "index_states", "optional_indexes"]
@@ -102,8 +102,8 @@ def _builder(engine: Engine) -> Iterator[Connection]:
         # not waiting: a session that waits holds up the very build that it waits for
         if not connection.execute(query("optional_index_lock"), {"lock": LOCK}).scalar_one():
             raise MigrationError("another process builds the indexes; wait until it has ended")
-        connection.execute(query("optional_index_no_timeout"))
-        yield connection
+        with unhurried(connection):
+            yield connection
 
 
 def _build(connection: Connection, one: IndexState) -> str:

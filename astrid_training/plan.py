@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from astrid_training.batches import BUILT_STAMPS, READY, build_batches, reuse_batches
 from astrid_training.database import query
@@ -82,7 +82,7 @@ class _Files:
 
 
 def plan_batches(
-    connection: Connection,
+    engine: Engine,
     store: Store,
     sources: Sources,
     selection: Selection,
@@ -96,7 +96,7 @@ def plan_batches(
     Subjects whose files are missing or quarantined become rejects here, before anything is fetched.
 
     Args:
-        connection: for the catalogue of built stamps and the quarantine.
+        engine: of the database, for the catalogue of built stamps and the quarantine.
         store: where tables are written and packs lie.
         sources: where the survey's files lie.
         selection: what was selected.
@@ -109,16 +109,18 @@ def plan_batches(
     kept = table.select(needed).filter(pc.is_null(table["reason"]))
     del table
     found = _look_up(sources, kept)
-    quarantined = _quarantined(connection, found, verify_checksums=verify_checksums)
+    with engine.connect() as connection:
+        quarantined = _quarantined(connection, found, verify_checksums=verify_checksums)
     files = _Files(found, quarantined, verify_checksums)
     rejects: list[Reject] = []
     missing, built = [READY.empty_table()], [BUILT_STAMPS.empty_table()]
     there: dict[str, bool] = {}
     for some in kept.to_batches(max_chunksize=ROWS_AT_ONCE):
         rows, lost = _with_sources(some.to_pylist(), files)
-        known = _known(connection, rows, fingerprint)
+        with engine.connect() as connection:
+            known = _known(connection, rows, fingerprint)
         asked = {key for stamp in known.values() for key in _objects(stamp)} - there.keys()
-        wrong = problems(connection.engine, store, asked)
+        wrong = problems(engine, store, asked)
         there |= {key: key not in wrong for key in asked}
         old, new, hopeless = _divide(known, rows, there)
         built.append(pa.Table.from_pylist(old, schema=BUILT_STAMPS))

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import pyarrow as pa
@@ -102,27 +102,49 @@ def publish(
         MissingObjectError: if a pack has gone.
     """
     with engine.connect() as connection:
-        draft = _draft(connection, store, packs, assembled, run, leaks)
+        draft = _draft(connection, packs, assembled, run, leaks)
+        twin = _twin(connection, run, draft.digests)
     give_back()
-    if draft.same is None:
-        check_objects(engine, store, objects_of(draft.samples))
-    with engine.begin() as connection:
-        connection.execute(query("publish_lock"))
-        if ledger_head(connection, run.params.split) != draft.ledger_head:
-            # others have published meanwhile; what was read before is still all there
-            draft = _draft(connection, store, packs, assembled, run, draft.leaks)
-        same = _active_same(connection, store, run, draft.digests, draft.same)
-        dataset_id = same or uuid4()
-        if same is None:
-            _insert_dataset(connection, store, assembled, draft, run, dataset_id)
-            insert_samples(connection, draft.samples, dataset_id, store.url)
-            _insert_rejects(connection, assembled, draft.rejects, dataset_id)
-            _extend_ledger(connection, draft, run, dataset_id)
-        else:
-            seen = {"dataset_id": str(same), "as_of": run.as_of}
-            connection.execute(query("dataset_looked_at"), seen)
-        if run.batch_ids:
-            settle_batches(connection, run.batch_ids, dataset_id)
+    looked_at: dict[UUID | None, bool] = {}
+    while True:
+        # what looks takes a connection of its own: none is held meanwhile, nor the lock
+        named = twin and twin.id
+        looked_at[named] = twin is not None and _is_whole(engine, store, twin.samples_key)
+        if not looked_at[named]:
+            check_objects(engine, store, objects_of(draft.samples))
+        with engine.begin() as connection:
+            connection.execute(query("publish_lock"))
+            if ledger_head(connection, run.params.split) != draft.ledger_head:
+                # others have published meanwhile; what was read before is still all there
+                draft = _draft(connection, packs, assembled, run, draft.leaks)
+            twin = _twin(connection, run, draft.digests)
+            named = twin and twin.id
+            if named in looked_at:
+                same = named if looked_at[named] else None
+                return _settle(connection, store, assembled, draft, run, same)
+
+
+def _settle(
+    connection: Connection,
+    store: Store,
+    assembled: Assembled,
+    draft: "_Draft",
+    run: Collected,
+    same: UUID | None,
+) -> PublishedDataset:
+    """Write the dataset, or say that `same` was looked at; settle the batches either way."""
+    dataset_id = same or uuid4()
+    if same is None:
+        _check_not_revoked(connection, run, draft.digests)
+        _insert_dataset(connection, store, assembled, draft, run, dataset_id)
+        insert_samples(connection, draft.samples, dataset_id, store.url)
+        _insert_rejects(connection, assembled, draft.rejects, dataset_id)
+        _extend_ledger(connection, draft, run, dataset_id)
+    else:
+        seen = {"dataset_id": str(same), "as_of": run.as_of}
+        connection.execute(query("dataset_looked_at"), seen)
+    if run.batch_ids:
+        settle_batches(connection, run.batch_ids, dataset_id)
     return PublishedDataset(
         dataset_id=str(dataset_id),
         version_id=version_id(draft.digests),
@@ -156,13 +178,10 @@ class _Draft:
     digests: dict[str, str]
     ledger_head: int
     """Of the ledger that the samples were divided by, which only ever grows."""
-    same: UUID | None
-    """The active dataset that holds exactly this, in packs that are whole."""
 
 
 def _draft(
     connection: Connection,
-    store: Store,
     packs: PackCache,
     assembled: Assembled,
     run: Collected,
@@ -200,7 +219,6 @@ def _draft(
         leaks=leaks,
         digests=digests,
         ledger_head=divided.ledger_head,
-        same=_active_same(connection, store, run, digests),
     )
 
 
@@ -225,30 +243,17 @@ def _divided(
     return divided, leaks
 
 
-def _active_same(
-    connection: Connection,
-    store: Store,
-    run: Collected,
-    digests: Mapping[str, str],
-    looked_at: UUID | None = None,
-) -> UUID | None:
-    """Return the active dataset of this name that holds exactly this, in packs that are whole.
+class _Twin(NamedTuple):
+    """The active dataset of this name that holds exactly this, prepared in the same way."""
 
-    The packs of `looked_at` were looked at a moment ago and are not looked at again.
+    id: UUID
+    samples_key: str
 
-    Raises:
-        DatasetRevokedError: if there is none, and somebody revoked one that did.
-    """
+
+def _twin(connection: Connection, run: Collected, digests: Mapping[str, str]) -> _Twin | None:
     prepared = {**_identity(run, digests), "spec_fingerprint": run.spec_fingerprint}
     row = connection.execute(query("dataset_same"), prepared).one_or_none()
-    is_whole = row is not None and (
-        row.id == looked_at or _is_whole(connection.engine, store, row.samples_key)
-    )
-    if row is None or not is_whole:
-        _check_not_revoked(connection, run, digests)
-        return None
-    same: UUID = row.id
-    return same
+    return None if row is None else _Twin(row.id, row.samples_key)
 
 
 def _is_whole(engine: Engine, store: Store, samples_key: str) -> bool:

@@ -17,6 +17,7 @@ from astrid_training.buckets import (
     Credentials,
     explain,
     is_of_bucket,
+    is_refusal,
     may_be_asked_again,
     open_bucket,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "ObjectChangedError",
     "ObjectInfo",
     "Store",
+    "StoreRefusedError",
     "StoreUnavailableError",
     "credentials_of",
     "exactly",
@@ -42,11 +44,21 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+FINAL = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "Read-only file system",
+    "Permission denied",
+)
 WHOLE = "non-partial response"  # the client's words for an answer of the whole file
 
 
 class StoreUnavailableError(ConnectionError):
     """The object store does not answer or refuses us."""
+
+
+class StoreRefusedError(StoreUnavailableError):
+    """The object store answers, and will answer the same until somebody mends what it says."""
 
 
 class ObjectChangedError(ValueError):
@@ -270,11 +282,13 @@ class Store:
 
     def _unavailable(self, verb: str, key: str, error: Exception) -> StoreUnavailableError:
         if self._root is None:
-            why = explain(error, self._credentials)
+            why, is_final = explain(error, self._credentials), is_refusal(error)
         else:
             cause = str(error).splitlines()[0]
             why = f"{cause}; check that the folder can be written, or correct ASTRID_STORE_URL"
-        return StoreUnavailableError(f"cannot {verb} {key or 'keys'} in {self.url}: {why}")
+            is_final = any(words in str(error) for words in FINAL)
+        kind = StoreRefusedError if is_final else StoreUnavailableError
+        return kind(f"cannot {verb} {key or 'keys'} in {self.url}: {why}")
 
 
 def _info(meta: "ObjectMeta") -> ObjectInfo:

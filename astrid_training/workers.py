@@ -16,11 +16,11 @@ import traceback
 from collections.abc import Callable
 from importlib import import_module
 from queue import SimpleQueue
-from threading import Condition, RLock, Thread
+from threading import Condition, RLock, Thread, Timer
 from typing import Any, ParamSpec, TypeVar
 
 from astrid_training import cpu
-from astrid_training.errors import WorkerLostError
+from astrid_training.errors import WorkerLostError, WorkerTimeoutError
 
 __all__ = ["Workers", "cores", "run", "set_workers", "start_workers"]
 
@@ -34,6 +34,8 @@ COMMAND = (
 STEPS = "astrid_training.steps"  # imported while nothing is asked yet
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # a worker has one core
 FAREWELL_S = 5.0
+LONGEST_S = 7200.0
+"""For one call: a step that takes longer hangs, on a mount or a socket that nothing else ends."""
 
 
 class Workers:
@@ -41,9 +43,11 @@ class Workers:
 
     Args:
         most: workers at once; a call beyond it waits. None: one for each core.
+        longest_s: seconds that a call may take in a worker.
     """
 
-    def __init__(self, most: int | None = None) -> None:
+    def __init__(self, most: int | None = None, longest_s: float = LONGEST_S) -> None:
+        self._longest_s = longest_s
         self._change = Condition()
         self._most = most or cores()
         self._idle: list[_Worker] = []
@@ -72,11 +76,14 @@ class Workers:
 
         Raises:
             WorkerLostError: if the worker ended before it answered; the next call has another one.
+            WorkerTimeoutError: if it did not answer in its time; it is killed, whatever it hangs on.
         """
         request = pickle.dumps((function, args, kwargs))
         worker = self._borrow()
         try:
-            succeeded, result = worker.ask(request, getattr(function, "__name__", "a call"))
+            succeeded, result = worker.ask(
+                request, getattr(function, "__name__", "a call"), self._longest_s
+            )
         except BaseException:  # also an interruption: what it would answer is not wanted any more
             worker.kill()
             raise
@@ -140,14 +147,25 @@ class _Worker:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    def ask(self, request: bytes, name: str) -> tuple[bool, Any]:
+    def ask(self, request: bytes, name: str, longest_s: float) -> tuple[bool, Any]:
+        expired: list[bool] = []
+
+        def end() -> None:
+            expired.append(True)
+            self._process.kill()  # the read below ends with the pipe
+
+        limit = Timer(longest_s, end)
+        limit.daemon = True
+        limit.start()
         try:
             pickle.dump(request, self._requests)
             self._requests.flush()
             answer: tuple[bool, Any] = pickle.load(self._answers)  # noqa: S301 - our own process
         except (EOFError, OSError, pickle.UnpicklingError):
             self.kill()
-            raise self._lost(name) from None
+            raise (_hung(name, longest_s) if expired else self._lost(name)) from None
+        finally:
+            limit.cancel()
         return answer
 
     def _lost(self, name: str) -> WorkerLostError:
@@ -177,6 +195,13 @@ class _Worker:
                 pipe.close()
             except BrokenPipeError:  # what was still to be written, nobody will read
                 continue
+
+
+def _hung(name: str, longest_s: float) -> WorkerTimeoutError:
+    return WorkerTimeoutError(
+        f"a worker process gave no answer in {longest_s:g} s during {name} and was killed; look whether "
+        "the disks and mounts it works on answer, or lower `batch_samples`"
+    )
 
 
 def serve() -> None:

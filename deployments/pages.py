@@ -9,13 +9,18 @@ from typing import Any, get_args
 import typer
 from pydantic import BaseModel
 
+from astrid_training.answers import ANSWER_S
+from astrid_training.database import IDLE_TIMEOUT_MS, POOL, SOCKET, STATEMENT_TIMEOUT_MS
 from astrid_training.params import TrainingDataCollectionParams
+from astrid_training.patience import PATIENT
 from astrid_training.reasons import ALERT_REASONS, REASONS
 from astrid_training.samples import columns_page
 from astrid_training.surveys.page import profiles_page
+from astrid_training.workers import LONGEST_S
 from deployments.api import create_app
 from deployments.api.page import markdown_page
 from deployments.cli import app
+from tasks.retrying import KINDS
 
 __all__ = [
     "PAGES",
@@ -24,6 +29,7 @@ __all__ = [
     "parameters_page",
     "reasons_page",
     "rest_page",
+    "retries_page",
     "write_pages",
 ]
 
@@ -66,6 +72,34 @@ between them one row a step and reason. The three always add up; if they do not,
 | reason | what it means, and what can be done |
 | --- | --- |
 {alerts}
+"""
+
+_RETRIES = """# What is tried again
+
+Each step of a flow is tried again as often as its failure's kind allows, after 1, 5 and 20 seconds, each drawn anew
+from around that, so that batches that failed together do not come back together. The first kind that a failure belongs to counts. What
+belongs to none is never tried again: a file that is refused, parameters, a failed gate, a bug.
+
+| kind | further attempts | why |
+| --- | --- | --- |
+{rows}
+
+## How long is waited
+
+| for | ends after | by |
+| --- | --- | --- |
+| a connection to PostgreSQL | {connect} s for each address | `connect_timeout` |
+| a statement | {statement:g} s | `statement_timeout`, on the server |
+| an answer of PostgreSQL that never comes (a frozen server) | {answer:g} s | our side, which closes the session |
+| a PostgreSQL whose machine or network has gone | {keep} s idle, {user:g} s after something was sent | TCP keepalives, `tcp_user_timeout` |
+| a transaction that we leave open | {idle:g} s | `idle_in_transaction_session_timeout` |
+| a free connection of a process's {pool} | {pool_wait} s | the pool |
+| a store's or web server's connection; a sign of life | {store_connect:g} s; {silence:g} s | `Patience` of the store, with {retries} further questions of its own |
+| an answer of MLflow | 30 s, with 3 further questions | `MLFLOW_HTTP_REQUEST_TIMEOUT`, `MLFLOW_HTTP_REQUEST_MAX_RETRIES` |
+| a call in a worker process, whatever it hangs on | {worker:g} s | the process is killed |
+
+`options=-c statement_timeout=…` and `connect_timeout=…` in the database URL win over ours, and the wait for an answer follows the former. Migrations and the building of
+indexes have no limit but `lock_timeout`.
 """
 
 _COMMANDS = """# Command line
@@ -151,6 +185,27 @@ def all_commands() -> dict[str, Any]:
     return found
 
 
+def retries_page() -> str:
+    """Return the Markdown page of retries and timeouts."""
+    rows = [f"| {kind.name} | {kind.retries or 'none'} | {kind.reason} |" for kind in KINDS]
+    beats = SOCKET["keepalives_interval"] * SOCKET["keepalives_count"]
+    return _RETRIES.format(
+        rows="\n".join(rows),
+        connect=SOCKET["connect_timeout"],
+        statement=STATEMENT_TIMEOUT_MS / 1000,
+        answer=ANSWER_S,
+        keep=SOCKET["keepalives_idle"] + beats,
+        user=SOCKET["tcp_user_timeout"] / 1000,
+        idle=IDLE_TIMEOUT_MS / 1000,
+        pool=POOL["pool_size"] + POOL["max_overflow"],
+        pool_wait=POOL["pool_timeout"],
+        store_connect=PATIENT.connect_s,
+        silence=PATIENT.silence_s,
+        retries=PATIENT.retries,
+        worker=LONGEST_S,
+    )
+
+
 def rest_page() -> str:
     """Return the Markdown page of the REST API."""
     return markdown_page(create_app().openapi())
@@ -179,6 +234,7 @@ PAGES: MappingProxyType[str, Callable[[], str]] = MappingProxyType(
         "parameters.md": parameters_page,
         "reasons.md": reasons_page,
         "rest-api.md": rest_page,
+        "retries.md": retries_page,
         "samples-table.md": columns_page,
         "survey-profiles.md": profiles_page,
     }

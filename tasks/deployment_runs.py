@@ -14,6 +14,7 @@ __all__ = [
     "COLLECTION",
     "FRESHNESS",
     "TRAINING",
+    "DeploymentMissingError",
     "ServerUnavailableError",
     "find_deployment_run",
     "start_deployment_run",
@@ -26,6 +27,10 @@ TRAINING = "train-model/default"
 
 class ServerUnavailableError(ConnectionError):
     """The Prefect server does not answer, or does not know the deployment."""
+
+
+class DeploymentMissingError(ServerUnavailableError):
+    """The Prefect server answers, and does not know the deployment."""
 
 
 def start_deployment_run(
@@ -80,7 +85,7 @@ def _server(deployment: str) -> Iterator[SyncPrefectClient]:
         with get_client(sync_client=True) as client:
             yield client
     except ObjectNotFound as error:
-        raise ServerUnavailableError(
+        raise DeploymentMissingError(
             f"the Prefect server has no deployment {deployment}; run `astrid-training bootstrap`"
         ) from error
     except httpx.TransportError as error:

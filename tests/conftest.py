@@ -389,15 +389,15 @@ def _collect_from(sky: Sky) -> Collect:
             table = selection.select_subjects(connection, params, as_of)
             digest = put_table(store, "selections", table)
             selected = Selection(digest, as_of, table.num_rows, table["reason"].null_count)
-            planned = plan.plan_batches(
-                connection,
-                store,
-                Sources(store),
-                selected,
-                recipe.fingerprint,
-                params.batch_samples,
-                verify_checksums=params.verify_checksums,
-            )
+        planned = plan.plan_batches(
+            sky.engine,
+            store,
+            Sources(store),
+            selected,
+            recipe.fingerprint,
+            params.batch_samples,
+            verify_checksums=params.verify_checksums,
+        )
         built = [_build_batch(sky, params, recipe, batch) for batch in planned.batches]
         assembled = assemble(store, selected, planned, built)
         with sky.engine.connect() as connection:

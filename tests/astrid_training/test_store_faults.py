@@ -18,7 +18,12 @@ from astrid_training.buckets import PART_BYTES
 from astrid_training.digests import digest_bytes
 from astrid_training.errors import MissingObjectError
 from astrid_training.patience import Patience
-from astrid_training.store import ObjectChangedError, Store, StoreUnavailableError
+from astrid_training.store import (
+    ObjectChangedError,
+    Store,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from deployments.embedded.processes import free_port
 
 QUICK = Patience(retries=3, retry_s=30, first_wait_s=0.01, longest_wait_s=0.05, silence_s=20)
@@ -253,6 +258,9 @@ def test_a_refusal_is_final(store: Store, proxy: FaultyProxy, name: str, status:
     with pytest.raises((StoreUnavailableError, MissingObjectError)) as caught:
         CALLS[name](store)
 
+    assert isinstance(
+        caught.value, StoreRefusedError | MissingObjectError
+    )  # no step tries it again
     assert len(proxy.seen) == 1
     assert "; " in str(caught.value)  # a cure
 
