@@ -3,6 +3,7 @@
 from prefect import task
 from prefect.transactions import CommitMode, transaction
 
+from astrid_training.logs import naming
 from astrid_training.params import MaskRule
 from astrid_training.processors import Recipe
 from astrid_training.records import (
@@ -16,6 +17,7 @@ from astrid_training.records import (
 )
 from flows.measuring import MeasuredSteps
 from tasks.download_fits import download_fits, files_present
+from tasks.logs import keep_flow_log
 from tasks.make_masks import make_masks, masks_present
 from tasks.preprocess import preprocess, stamps_present
 from tasks.score_quality import quality_present, score_quality
@@ -45,9 +47,10 @@ def build_batch(
         rule: how masks are drawn.
         verify_checksums: compare files with the sums that they state.
     """
+    keep_flow_log()  # on a cluster this process is another one than the flow's
     rejects: list[Reject] = []
     measured = MeasuredSteps()
-    with transaction(commit_mode=CommitMode.EAGER):
+    with naming(batch=batch.targets[:8]), transaction(commit_mode=CommitMode.EAGER):
         if batch.built:
             stamps = StampsRef(batch.targets, batch.samples, [])
         else:

@@ -10,6 +10,7 @@ from prefect.states import Completed
 
 from astrid_training import workers
 from astrid_training.errors import CollectionRefusedError
+from astrid_training.logs import naming
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.processors import Recipe
 from astrid_training.publish import Collected
@@ -25,6 +26,7 @@ from tasks.check_processor import check_processor
 from tasks.claims import claim_pending_batches
 from tasks.fetch_validated_detections import fetch_validated_detections
 from tasks.log_lineage import log_lineage
+from tasks.logs import keep_flow_log
 from tasks.outcome import record_outcome
 from tasks.persist_dataset import persist_dataset
 from tasks.plan_batches import plan_batches
@@ -57,6 +59,7 @@ def training_data_collection_flow(
         batch: For `batch`: the closed batch as its event tells it (batch_id, closed_at).
         requested_by: Who asked for it, the creator of the dataset; none given: this process's user.
     """
+    keep_flow_log()
     now = datetime.now(UTC)
     as_of = params.as_of or now
     if as_of > now:
@@ -72,7 +75,7 @@ def training_data_collection_flow(
 
     workers.set_workers(params.workers)
     asked_for = [one.batch_id for one in claimed]
-    with measured_run(str(flow_run.id)) as measured:
+    with naming(run=str(flow_run.name)), measured_run(str(flow_run.id)) as measured:
         return _collect(params, as_of, asked_for, requested_by or user_name(), measured)
 
 
@@ -101,14 +104,13 @@ def _collect(
     leaks: Leaks = measured(check_leaks, *all_of_it, params, entering=rows)
     left = rows - len(leaks.set_aside)
     dataset: PublishedDataset = measured(persist_dataset, *all_of_it, leaks, run, entering=left)
-    mlflow_run_id = measured(log_lineage, dataset, entering=dataset.total_samples)
-    training_run_id = None
-    if params.trigger_training:
-        training_run_id = measured(
-            trigger_training, dataset, params, entering=dataset.total_samples
-        )
-    track_run_metrics(mlflow_run_id, measured.whole())
-    return record_outcome(dataset, mlflow_run_id, training_run_id)
+    kept, training_run_id = dataset.total_samples, None
+    with naming(dataset=dataset.dataset_id):
+        mlflow_run_id = measured(log_lineage, dataset, entering=kept)
+        if params.trigger_training:
+            training_run_id = measured(trigger_training, dataset, params, entering=kept)
+        track_run_metrics(mlflow_run_id, measured.whole())
+        return record_outcome(dataset, mlflow_run_id, training_run_id)
 
 
 def _build(

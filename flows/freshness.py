@@ -9,6 +9,7 @@ from prefect.states import Completed
 from astrid_training.freshness import FreshnessParams
 from flows.parameters import flat_parameters
 from tasks.check_freshness import check_freshness, tell_of_breaches
+from tasks.logs import keep_flow_log
 
 __all__ = ["freshness_flow"]
 
@@ -25,6 +26,7 @@ def freshness_flow(params: FreshnessParams) -> State[dict[str, Any]]:
     Args:
         params: The limits, given one by one.
     """
+    keep_flow_log()
     found = check_freshness(params)
     told = tell_of_breaches()
     stale = sorted({f"{one['survey']} {one['kind']}" for one in found["breaches"]})

@@ -10,6 +10,7 @@ from prefect.states import Completed
 from astrid_training.reconcile import ReconcileParams
 from flows.parameters import flat_parameters
 from tasks.artifacts import findings_artifact
+from tasks.logs import keep_flow_log
 from tasks.reconcile import (
     close_lost_trainings,
     crash_dead_runs,
@@ -33,6 +34,7 @@ def reconcile_flow(params: ReconcileParams) -> State[dict[str, Any]]:
     Args:
         params: When something counts as lost, given one by one.
     """
+    keep_flow_log()
     found = [
         *crash_dead_runs(params),  # first: what they hold is free then
         *crash_left_task_runs(params),

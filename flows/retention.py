@@ -10,6 +10,7 @@ from prefect.states import Completed
 from astrid_training.retention import RetentionParams
 from flows.parameters import flat_parameters
 from tasks.artifacts import removed_artifact
+from tasks.logs import keep_flow_log
 from tasks.retention import clear_machine, clear_store
 
 __all__ = ["retention_flow"]
@@ -27,6 +28,7 @@ def retention_flow(params: RetentionParams) -> State[list[dict[str, Any]]]:
     Args:
         params: How long what is kept, given one by one.
     """
+    keep_flow_log()
     removed = [*clear_store(params), *clear_machine(params)]
     removed_artifact(removed, dry_run=params.dry_run)
     megabytes = sum(one.bytes for one in removed) / 1e6

@@ -6,6 +6,7 @@ from prefect import flow
 
 from astrid_training.training import TrainingParams
 from flows.parameters import flat_parameters
+from tasks.logs import keep_flow_log
 from tasks.train_model import train_model
 
 __all__ = ["train_model_flow"]
@@ -27,5 +28,6 @@ def train_model_flow(
         dataset_id: Id, version or name of a published dataset.
         training_run_id: Row of training_runs that was opened for this run; none: one is opened.
     """
+    keep_flow_log()
     metrics: dict[str, Any] = train_model(dataset_id, training_run_id, params)
     return metrics

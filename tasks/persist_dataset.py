@@ -6,6 +6,7 @@ from prefect.logging import get_run_logger
 from astrid_training import collection_steps, workers
 from astrid_training.catalogue import TrainingDatasetManager
 from astrid_training.faults import fault_point
+from astrid_training.logs import naming
 from astrid_training.publish import Collected, CollectionGateError
 from astrid_training.records import BuiltBatch, Leaks, Plan, PublishedDataset, Selection
 from blocks import places
@@ -51,14 +52,15 @@ def persist_dataset(
     if not dataset.reused:
         _tell_of_dataset(dataset, run)
     fault_point("persist_dataset", "after")
-    get_run_logger().info(
-        "%s %s: %d samples, quality %.3f%s",
-        dataset.name,
-        dataset.version_id,
-        dataset.total_samples,
-        dataset.quality_score,
-        " (the active version is the same)" if dataset.reused else "",
-    )
+    with naming(dataset=dataset.dataset_id):
+        get_run_logger().info(
+            "%s %s: %d samples, quality %.3f%s",
+            dataset.name,
+            dataset.version_id,
+            dataset.total_samples,
+            dataset.quality_score,
+            " (the active version is the same)" if dataset.reused else "",
+        )
     return dataset
 
 

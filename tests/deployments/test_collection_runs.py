@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -115,6 +116,7 @@ def test_a_deployment_run_makes_a_dataset_and_trains_on_it(
     )
     assert tracked.info.run_name == f"training_data_{outcome['dataset_id']}"
     assert tracked.data.metrics["total_samples"] == outcome["total_samples"]
+    check_log(ready, outcome)
     check_metrics(engine, outcome, tracked.data.metrics, artifacts)
     assert client.read_flow_run(UUID(outcome["flow_run_id"])).name == (
         "collect whole: sim_small, up to 10000"
@@ -150,6 +152,16 @@ def check_metrics(
     assert [row["step"] for row in shown] == list(STEPS)
     (progress,) = (one for one in artifacts if one.key == "batches")
     assert progress.data == 100
+
+
+def check_log(ready: Any, outcome: dict[str, Any]) -> None:
+    """Check that the machine's log names run, step, batch and dataset."""
+    lines = (ready.home / "logs" / "flows.log").read_text().splitlines()
+    ours = [line for line in lines if "run='collect whole: sim_small, up to 10000'" in line]
+    cut = [line for line in ours if "step='cut stamps from" in line]
+    assert any(re.search(r"batch=[0-9a-f]{8} \| \d+ stamps", line) for line in cut)
+    assert all("batch=" in line for line in cut)
+    assert any(f"dataset={outcome['dataset_id']}" in line for line in ours if "MLflow run" in line)
 
 
 def python(
