@@ -102,9 +102,8 @@ def measured_run(flow_run_id: str) -> Iterator[MeasuredRun]:
     except Exception:
         _end(run, flow_run_id)
         raise
-    except (
-        BaseException
-    ):  # somebody waits for the process to end: there is time for the database only
+    except BaseException:
+        # somebody waits for the process to end: there is time for the database only
         keep_run_metrics(flow_run_id, run.whole())
         raise
     else:

@@ -14,6 +14,8 @@ __all__ = [
     "LoadedDataset",
     "QualityReport",
     "Run",
+    "RunMetrics",
+    "StepRow",
 ]
 
 DATASET = UUID("0190c8f2-8e5e-7c55-9d0e-6a2c4c1f2b10")
@@ -72,6 +74,22 @@ SCHEDULED_RUN: dict[str, Any] = {
     "state": "Scheduled",
     "finished": False,
     **dict.fromkeys(("message", "started_at", "ended_at", "dataset")),
+}
+
+STEP_EXAMPLE: dict[str, Any] = {
+    "step": "preprocess",
+    "wall_s": 11.2,
+    "samples_per_s": 89.3,
+    "cpu_s": 0.1,
+    "worker_cpu_s": 8.9,
+    "fetched_bytes": 0,
+    "written_bytes": 79_400_000,
+    "samples_in": 1000,
+    "samples_out": 997,
+    "rejects": 3,
+    "runs": 4,
+    "cached": 0,
+    "retries": 0,
 }
 
 
@@ -261,3 +279,32 @@ class Run(BaseModel):
     dataset: MadeDataset | None = Field(
         description="Of a run that completed; null where there was nothing to do."
     )
+
+
+class StepRow(BaseModel):
+    """What one step took, all batches together; `docs/reference/run-metrics.md` explains each."""
+
+    model_config = _example(**STEP_EXAMPLE)
+
+    step: str = Field(description="Or whole: the run from its first step to its end.")
+    wall_s: float = Field(description="Of batches that run side by side the sum.")
+    samples_per_s: float
+    cpu_s: float = Field(description="Of the flow's process.")
+    worker_cpu_s: float
+    fetched_bytes: int
+    written_bytes: int
+    samples_in: int
+    samples_out: int
+    rejects: int
+    runs: int
+    cached: int = Field(description="Of the runs: those whose result was there already.")
+    retries: int
+
+
+class RunMetrics(BaseModel):
+    """What the steps of a collection took, as far as it has come."""
+
+    model_config = _example(flow_run_id=str(RUN), steps=[STEP_EXAMPLE])
+
+    flow_run_id: UUID
+    steps: list[StepRow] = Field(description="In the order of the work; empty before the first.")

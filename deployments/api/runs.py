@@ -1,6 +1,7 @@
 """How collections stand."""
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -10,9 +11,10 @@ from pydantic import BaseModel
 
 from astrid_training.errors import MissingObjectError
 from astrid_training.records import outcome_key
+from astrid_training.run_metrics import read_run_metrics
 from astrid_training.urls import mask_url
 from deployments.api.auth import Authorize, needs
-from deployments.api.models import MadeDataset, Run
+from deployments.api.models import MadeDataset, Run, RunMetrics, StepRow
 from deployments.api.problems import ProblemError, documented
 from deployments.api.service import Service
 
@@ -46,6 +48,26 @@ def add_runs(router: APIRouter, service: Service, authorize: Authorize) -> None:
         state = run_of(run, _outcome(service, run))
         again = {} if state.finished else {"Retry-After": str(LOOK_AGAIN_S)}
         return JSONResponse(as_json(state), headers=again)
+
+    @router.get(
+        "/runs/{flow_run_id}/metrics",
+        response_model=RunMetrics,
+        summary="What the steps of a collection took",
+        dependencies=[needs("read", authorize)],
+        responses=documented(
+            "token-needed", "scope-missing", "not-found", "invalid", "broken", "unavailable"
+        ),
+    )
+    def get_training_run_metrics(flow_run_id: UUID) -> JSONResponse:
+        """Return seconds, bytes, samples, rejects and retries of each step, as far as the run came.
+
+        They outlive the run's own record on the Prefect server.
+        """
+        steps = read_run_metrics(service.engine, str(flow_run_id))
+        if not steps:
+            find_run(service, flow_run_id)  # that has not come to its first step
+        rows = [StepRow(**asdict(one), samples_per_s=one.samples_per_s) for one in steps]
+        return JSONResponse(as_json(RunMetrics(flow_run_id=flow_run_id, steps=rows)))
 
 
 def find_run(service: Service, flow_run_id: UUID) -> "FlowRun":

@@ -34,6 +34,7 @@ PATHS = [
     ("POST", f"{DATASET}/load"),
     ("POST", COLLECT),
     ("GET", f"/training/runs/{UUID}"),
+    ("GET", f"/training/runs/{UUID}/metrics"),
 ]
 
 
@@ -91,6 +92,7 @@ def test_a_token_is_good_for_its_scopes_alone(
         ("GET", "/training/datasets/" + "x" * 256, 422, "invalid"),
         ("GET", "/training/datasets/%ff%fe", 404, "not-found"),
         ("GET", "/training/runs/7", 422, "invalid"),
+        ("GET", "/training/runs/7/metrics", 422, "invalid"),
         ("GET", "/training/nothing", 404, "not-found"),
         ("GET", "/elsewhere", 404, "not-found"),
         ("DELETE", DATASET, 405, "method-not-allowed"),

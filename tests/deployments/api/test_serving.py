@@ -17,10 +17,11 @@ from typer.testing import CliRunner
 
 from astrid_training.api_tokens import find_token
 from astrid_training.database import open_database
+from astrid_training.run_metrics import STEPS
 from astrid_training.settings import DERIVED, ENVIRONMENT
 from astrid_training.simulate import SkyPlan
 from deployments import api_command
-from deployments.api.models import LoadedDataset, Run
+from deployments.api.models import LoadedDataset, Run, RunMetrics
 from deployments.bootstrap import bootstrap
 from deployments.cli import app
 from deployments.simulated import simulate_sky
@@ -152,6 +153,9 @@ def test_from_a_request_to_a_dataset_that_is_ready(served: httpx.Client) -> None
     run = finished(served, asked.headers["Location"])
     assert run.state == "Completed", run.message
     assert run.dataset is not None
+    took = RunMetrics.model_validate(served.get(f"{asked.headers['Location']}/metrics").json())
+    assert [one.step for one in took.steps] == [one for one in STEPS if one != "trigger_training"]
+    assert took.steps[-1].samples_out == run.dataset.total_samples
     place = f"/training/datasets/{run.dataset.dataset_id}"
 
     (listed,) = served.get("/training/datasets?creator=web&name=over-rest").json()["datasets"]
