@@ -1,5 +1,6 @@
 """Copies of deployments for a test alone, and what became of their runs."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -22,6 +23,7 @@ from prefect.utilities.callables import parameter_schema
 
 from deployments.embedded.parts import POOL
 
+EVENTS_PAGE = Path(__file__).parents[2] / "docs" / "reference" / "events.md"
 ECHO = f"{Path(__file__).with_name('echo_flow.py')}:echo"
 """A flow that takes the collection's parameters and does nothing with them."""
 
@@ -41,6 +43,7 @@ class Deploy(Protocol):
 
 
 WaitForRuns = Callable[..., list[FlowRun]]
+ToldEvent = Callable[[str, str], dict[str, Any]]
 
 
 @pytest.fixture
@@ -118,6 +121,44 @@ def wait_for_runs(client: SyncPrefectClient) -> WaitForRuns:
             time.sleep(0.5)
 
     return wait
+
+
+@pytest.fixture
+def told_event(client: SyncPrefectClient) -> ToldEvent:
+    """Return a function that waits for an event, and checks that it has what its page says."""
+
+    def find(name: str, resource_id: str) -> dict[str, Any]:
+        asked = {"filter": {"event": {"name": [name]}}, "limit": 50}
+        deadline = time.monotonic() + 20
+        while True:
+            events = client._client.post("/events/filter", json=asked).json()["events"]
+            found = [one for one in events if one["resource"]["prefect.resource.id"] == resource_id]
+            if found:
+                break
+            assert time.monotonic() < deadline, [one["resource"] for one in events]
+            time.sleep(0.2)
+        (event,) = found
+        roles, payload = documented_events()[name]
+        assert set(event["payload"]) == payload
+        said = {one["prefect.resource.role"] for one in event["related"]}
+        assert "flow-run" in said
+        assert said <= roles | {"flow-run"}
+        told: dict[str, Any] = event
+        return told
+
+    return find
+
+
+def documented_events() -> dict[str, tuple[set[str], set[str]]]:
+    """Return of each event on its page the roles of what is related, and the payload's names."""
+    known = {}
+    for line in EVENTS_PAGE.read_text(encoding="utf-8").splitlines():
+        if line.startswith("| `astrid."):
+            name, _, related, payload = line.split("|")[1:-1]
+            known[name.strip(" `")] = tuple(
+                set(re.findall("`([^`]+)`", told)) for told in (related, payload)
+            )
+    return known  # type: ignore[return-value]  # two columns
 
 
 def _runs(client: SyncPrefectClient, deployment_id: UUID) -> list[FlowRun]:

@@ -37,6 +37,7 @@ from deployments.events import emit_batch_closed
 from deployments.runs import run_and_wait, wait_for
 from deployments.simulated import simulate_sky
 from tasks.deployment_runs import COLLECTION
+from tasks.events import DATASET_PUBLISHED, DATASET_REJECTED, TRAINING_COMPLETED
 
 SKY = SkyPlan(
     survey="sim_small",
@@ -94,7 +95,7 @@ def steps_of(client: SyncPrefectClient, flow_run_id: str) -> list[tuple[str, str
 
 
 def test_a_deployment_run_makes_a_dataset_and_trains_on_it(
-    ready: Any, engine: Engine, client: SyncPrefectClient
+    ready: Any, engine: Engine, client: SyncPrefectClient, told_event: Any
 ) -> None:
     outcome = collect(ready, name="whole", requested_by="astrid-web")
 
@@ -127,6 +128,10 @@ def test_a_deployment_run_makes_a_dataset_and_trains_on_it(
     assert training.status == "completed"
     assert training.performance_metrics is not None
     assert training.performance_metrics["train_loss"] > 0
+    published = told_event(DATASET_PUBLISHED, f"astrid.dataset.{outcome['dataset_id']}")
+    assert published["payload"]["content_digest"] == outcome["digests"]["content"]
+    trained = told_event(TRAINING_COMPLETED, f"astrid.training.{training.id}")
+    assert trained["payload"]["metrics"] == training.performance_metrics
 
 
 def check_metrics(
@@ -376,7 +381,7 @@ def cli(ready: Any, *arguments: str, **environment: str) -> subprocess.Completed
 
 
 def test_a_refused_collection_fails_with_its_reasons_and_keeps_the_report(
-    ready: Any, engine: Engine
+    ready: Any, engine: Engine, told_event: Any
 ) -> None:
     asked = {**LENIENT, "name": "below", "quality_score_threshold": 1, "allow_sparse_splits": False}
 
@@ -391,6 +396,8 @@ def test_a_refused_collection_fails_with_its_reasons_and_keeps_the_report(
     kept = json.loads((folder / f"{run.id}.json").read_text())
     assert any("is below 1: improve" in reason for reason in kept["reasons"])
     assert all(reason in run.message for reason in kept["reasons"])
+    rejected = told_event(DATASET_REJECTED, f"astrid.collection.{run.id}")
+    assert rejected["payload"]["reasons"] == kept["reasons"]
     selected, *drops, stayed = [row["count"] for row in kept["funnel"]]
     assert selected == stayed + sum(drops) > 0
     report = kept["quality_report"]

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -22,6 +21,7 @@ from blocks import Notifier, places
 from deployments.bootstrap import save_blocks
 from deployments.simulated import simulate_sky
 from flows.freshness import freshness_flow
+from tasks.events import FRESHNESS_BREACHED, FRESHNESS_RECOVERED
 
 SURVEY = "sim_fresh"
 SKY = SkyPlan(survey=SURVEY, fields=2, epochs=2, frame_size=(200, 220), stars=20, galaxies=3)
@@ -53,19 +53,7 @@ def look(**limits: Any) -> dict[str, Any]:
     return result
 
 
-def events_of(client: SyncPrefectClient, name: str, survey: str) -> list[dict[str, Any]]:
-    """Return the events of this name about the survey, waiting a while for the first."""
-    asked = {"filter": {"event": {"name": [name]}}, "limit": 50}
-    deadline = time.monotonic() + 20
-    while True:
-        answer = client._client.post("/events/filter", json=asked).json()["events"]
-        found = [one for one in answer if one["payload"].get("survey") == survey]
-        if found or time.monotonic() > deadline:
-            return found
-        time.sleep(0.2)
-
-
-def test_a_breach_is_told_once_and_its_end_once(told: Any, client: SyncPrefectClient) -> None:
+def test_a_breach_is_told_once_and_its_end_once(told: Any, told_event: Any, reviewed: Any) -> None:
     for _ in range(3):
         assert [one["kind"] for one in look(max_waiting_hours=0.001)["breaches"]] == ["waiting"]
     for _ in range(2):
@@ -75,9 +63,13 @@ def test_a_breach_is_told_once_and_its_end_once(told: Any, client: SyncPrefectCl
         f"astrid-training: {SURVEY} stale: waiting",
         f"astrid-training: {SURVEY} recovered: waiting",
     ]
-    (breached,) = events_of(client, "astrid.freshness.breached", SURVEY)
-    (recovered,) = events_of(client, "astrid.freshness.recovered", SURVEY)
-    assert breached["resource"] == recovered["resource"]
+    with open_database(reviewed.settings.database_url).connect() as connection:
+        breaches = text("SELECT id FROM training_freshness_breaches WHERE survey = :survey")
+        breach = connection.execute(breaches, {"survey": SURVEY}).scalar_one()
+    breached, _recovered = (
+        told_event(name, f"astrid.freshness-breach.{breach}")
+        for name in (FRESHNESS_BREACHED, FRESHNESS_RECOVERED)
+    )
     roles = {
         one["prefect.resource.role"]: one["prefect.resource.id"] for one in breached["related"]
     }
