@@ -31,6 +31,7 @@ from tasks.outcome import record_outcome
 from tasks.persist_dataset import persist_dataset
 from tasks.plan_batches import plan_batches
 from tasks.progress import BatchProgress
+from tasks.retrying import try_again
 from tasks.run_metrics import track_run_metrics
 from tasks.trigger_training import trigger_training
 
@@ -68,7 +69,7 @@ def training_data_collection_flow(
         )
     claimed = []
     if trigger == "batch":
-        claimed = claim_pending_batches(batch)
+        claimed = try_again(claim_pending_batches, batch)
         if not claimed:
             return Completed(message="Nothing to do: each closed batch is in a dataset")
         as_of = max(as_of, *(one.closed_at for one in claimed))

@@ -16,7 +16,7 @@ from prefect.context import TaskRunContext
 from prefect.serializers import JSONSerializer
 from pydantic_core import to_json
 
-from tasks.retrying import RETRIES
+from tasks.retrying import RETRIES, try_again
 
 __all__ = ["call_checked", "step_options"]
 
@@ -88,6 +88,6 @@ def call_checked(
     )  # of its overloads Prefect's annotation takes another
     state = run(*inputs, return_state=True)
     result = state.result()
-    if is_present(result):
+    if try_again(is_present, result):
         return result, state.name == CACHED
     return step.with_options(refresh_cache=True)(*inputs), False

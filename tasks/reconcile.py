@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from prefect import task
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 
@@ -45,6 +46,8 @@ __all__ = [
 STUCK = "was given to a worker that has not begun it"
 SILENT = "its process has sent no heartbeat; it was killed together with its worker"
 LEFT = "its flow run had ended"
+REFUSED = frozenset({StateType.FAILED, StateType.CANCELLED})
+"""How a run ends that would end so again: a person is to see why."""
 
 
 @task(name="crash_dead_runs", persist_result=False, **RETRIES)
@@ -130,9 +133,9 @@ def name_unlogged_datasets(params: ReconcileParams) -> list[Finding]:
 
 
 def _enter_told(client: SyncPrefectClient, after: datetime) -> Iterator[Finding]:
-    """Enter and forward the batches of runs that crashed before they had entered them."""
+    """Enter and forward the batches of runs that ended before they had entered them."""
     engine = places.database()
-    for run in ended_runs(client, after, StateType.CRASHED):
+    for run in ended_runs(client, after, StateType.CRASHED, StateType.FAILED):
         batch = run.parameters.get("batch")
         if run.parameters.get("trigger") != "batch" or not isinstance(batch, dict):
             continue
@@ -144,24 +147,31 @@ def _enter_told(client: SyncPrefectClient, after: datetime) -> Iterator[Finding]
             yield Finding("malformed batch", f"of {_named(run)}", f"named only: {error}")
             continue
         if is_news:
-            started = forward_batch(*told, is_pending=True)
-            yield Finding("lost batch", told[0], f"is with run {_named(started)}")
+            yield _answer_for(told[0], forward_batch(*told, is_pending=True))
 
 
 def _forwarded(client: SyncPrefectClient, batch: PendingBatch) -> Iterator[Finding]:
     state = None if batch.claimed_by is None else state_of(client, batch.claimed_by)
     if state is not None and not state.is_final():
         return  # a run is at work on it
-    if state is not None and state.type in {StateType.FAILED, StateType.CANCELLED}:
-        done = (
-            f"named only: run {batch.claimed_by} is {state.name}; see why, then close a batch anew"
-        )
-        yield Finding("refused batch", batch.batch_id, done)
+    if state is not None and state.type in REFUSED:
+        yield _refused(batch.batch_id, batch.claimed_by, state)
         return
     told = batch.batch_id, batch.closed_at, batch.detection_ids
-    run = forward_batch(*told, is_pending=True)
-    get_run_logger().info("batch %s is with run %s", batch.batch_id, run.name)
-    yield Finding("lost batch", batch.batch_id, f"is with run {_named(run)}")
+    yield _answer_for(batch.batch_id, forward_batch(*told, is_pending=True))
+
+
+def _answer_for(batch_id: str, run: FlowRun) -> Finding:
+    """Return which run a batch was left to; one that was refused before it took it is not asked again."""
+    if run.state is not None and run.state.type in REFUSED:
+        return _refused(batch_id, run.id, run.state)
+    get_run_logger().info("batch %s is with run %s", batch_id, run.name)
+    return Finding("lost batch", batch_id, f"is with run {_named(run)}")
+
+
+def _refused(batch_id: str, run_id: object, state: State[Any]) -> Finding:
+    done = f"named only: run {run_id} is {state.name}; see why, then close a batch anew"
+    return Finding("refused batch", batch_id, done)
 
 
 def _is_young(run: FlowRun, since: datetime) -> bool:

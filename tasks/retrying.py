@@ -1,12 +1,16 @@
 """Which failures are worth another attempt, and how many."""
 
 import errno
+import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from itertools import count
+from typing import Any, TypeVar
 
 import httpx
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.logging import get_run_logger
 from prefect.tasks import Task
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -21,9 +25,13 @@ from astrid_training.store import StoreRefusedError, StoreUnavailableError
 from astrid_training.tracking import TrackingUnavailableError
 from tasks.deployment_runs import DeploymentMissingError, ServerUnavailableError
 
-__all__ = ["KINDS", "RETRIES", "Kind", "is_transient", "kind_of"]
+__all__ = ["KINDS", "RETRIES", "Kind", "is_transient", "kind_of", "try_again"]
+
+T = TypeVar("T")
 
 MOST = 3
+DELAYS_S = (1, 5, 20)  # the third outlasts the restart of any part
+JITTER = 0.5  # batches that failed together do not come back together
 SESSION_LOST = "08"  # SQLSTATE classes and codes: PostgreSQL, appendix A
 PASSING_CODES = {
     "25P03": "a transaction was left idle for too long",
@@ -180,8 +188,30 @@ def is_transient(_task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool
 
 RETRIES: dict[str, Any] = {
     "retries": MOST,
-    "retry_delay_seconds": [1, 5, 20],  # the third outlasts the restart of any part
-    "retry_jitter_factor": 0.5,  # batches that failed together do not come back together
+    "retry_delay_seconds": list(DELAYS_S),
+    "retry_jitter_factor": JITTER,
     "retry_condition_fn": is_transient,
 }
 """The policy of every step: how often is its failure's to say."""
+
+
+def try_again(
+    function: Callable[..., T],
+    *inputs: Any,  # noqa: ANN401 - the function's own inputs
+) -> T:
+    """Return what `function` returns, tried again as a step would be.
+
+    For what a flow asks between its steps, where Prefect tries nothing again.
+    """
+    for attempt in count():
+        try:
+            return function(*inputs)
+        except Exception as error:
+            kind = kind_of(error)
+            if kind is None or attempt >= kind.retries:
+                raise
+            wait_s = DELAYS_S[attempt] * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
+            get_run_logger().warning("%s; again in %.0f s: %s", kind.name, wait_s, error)
+        meter.count(retries=1)
+        time.sleep(wait_s)
+    raise AssertionError("unreachable")

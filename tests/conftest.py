@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -67,11 +67,29 @@ class Stack:
     settings: Settings
 
 
+RunStack = Callable[[Path], AbstractContextManager[Stack]]
+
+
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(run_stack: RunStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The embedded stack, migrated; this process's environment points to it for the session."""
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
+
+    with run_stack(tmp_path_factory.mktemp("stack") / "home") as running:
+        yield running
+        EventsWorker.drain_all(timeout=10)  # what is said late is said to nobody
+        APILogWorker.drain_all(timeout=10)
+
+
+@pytest.fixture(scope="session")
+def run_stack() -> RunStack:
+    """What runs the stack of a home while a block lasts, for tests that kill its parts."""
+    return _run_stack
+
+
+@contextmanager
+def _run_stack(home: Path) -> Iterator[Stack]:
     from prefect.settings import (
         PREFECT_API_URL,
         PREFECT_HOME,
@@ -79,7 +97,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         temporary_settings,
     )
 
-    home = tmp_path_factory.mktemp("stack") / "home"
     with pytest.MonkeyPatch.context() as patch, ExitStack() as cleanup:
         for variable in (*ENVIRONMENT.values(), DERIVED):
             patch.delenv(variable, raising=False)
@@ -99,8 +116,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             )
         )
         yield Stack(home, settings)
-        EventsWorker.drain_all(timeout=10)  # what is said late is said to nobody
-        APILogWorker.drain_all(timeout=10)
 
 
 @dataclass(frozen=True)

@@ -211,8 +211,9 @@ def test_a_batch_that_no_run_answers_for_is_forwarded(
     assert forwarded == ([batch_id] if expected == "lost batch" else [])
 
 
-def test_the_batch_of_a_run_that_crashed_before_it_entered_it_is_forwarded(
-    client: SyncPrefectClient, engine: Engine, forwarded: list[str]
+@pytest.mark.parametrize("end", [Crashed(message="killed"), Failed(message="no database")])
+def test_the_batch_of_a_run_that_ended_before_it_entered_it_is_forwarded(
+    client: SyncPrefectClient, engine: Engine, forwarded: list[str], end: State[Any]
 ) -> None:
     batch = {
         "batch_id": f"batch-{uuid4()}",
@@ -224,7 +225,7 @@ def test_the_batch_of_a_run_that_crashed_before_it_entered_it_is_forwarded(
         parameters={"trigger": "batch", "batch": batch},
         state=State(type=StateType.RUNNING),
     )
-    client.set_flow_run_state(run.id, Crashed(message="killed"), force=True)
+    client.set_flow_run_state(run.id, end, force=True)
 
     found = reconcile()
 
@@ -234,6 +235,18 @@ def test_the_batch_of_a_run_that_crashed_before_it_entered_it_is_forwarded(
     with engine.connect() as connection:
         rows = connection.execute(text("SELECT batch_id FROM training_validation_batches"))
         assert batch["batch_id"] in rows.scalars().all()
+
+
+def test_a_batch_whose_own_run_failed_before_it_took_it_is_named(
+    engine: Engine, run_in: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch_id = f"batch-{uuid4()}"
+    receive(engine, batch_id)
+    monkeypatch.setattr("tasks.reconcile.forward_batch", lambda *_, **__: run_in(StateType.FAILED))
+
+    found = reconcile()
+
+    assert [kind for kind, _ in about(found, batch_id)] == ["refused batch"]
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 import errno
 import os
 import signal
+import time
 from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
 from prefect import flow, task
+from prefect.logging import disable_run_logger
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -24,7 +26,7 @@ from astrid_training.errors import (
 from astrid_training.store import StoreRefusedError, StoreUnavailableError
 from astrid_training.tracking import TrackingUnavailableError
 from tasks.deployment_runs import DeploymentMissingError, ServerUnavailableError
-from tasks.retrying import RETRIES, kind_of
+from tasks.retrying import RETRIES, kind_of, try_again
 
 
 def lost(error: psycopg.Error) -> DBAPIError:
@@ -112,6 +114,42 @@ def test_a_step_is_tried_as_often_as_its_failure_says(error: Exception, attempts
         step()
 
     assert len(tried) == attempts
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts"),
+    [(ConnectionResetError(), 4), (WorkerLostError("killed"), 2), (KeyError("bug"), 1)],
+)
+def test_so_is_what_is_asked_between_steps(
+    error: Exception, attempts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+
+    def ask(given: int) -> None:
+        tried.append(given)
+        raise error
+
+    with pytest.raises(type(error)), disable_run_logger():
+        try_again(ask, 7)
+
+    assert tried == [7] * attempts
+    assert waits == sorted(waits)
+    assert len(waits) == attempts - 1
+
+
+def test_what_comes_back_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter(["", "there"])
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+
+    def ask() -> str:
+        if answer := next(answers):
+            return answer
+        raise ConnectionResetError
+
+    with disable_run_logger():
+        assert try_again(ask) == "there"
 
 
 def test_attempts_come_later_and_later_and_not_all_at_once() -> None:

@@ -1,0 +1,298 @@
+"""Whatever dies in the middle of a collection, the next run publishes what an undisturbed one does.
+
+A stack of their own serves all tests of this file: they kill its parts.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import psutil
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentUpdate
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from sqlalchemy import Engine, text
+
+from astrid_training.catalogue import TrainingDatasetManager
+from astrid_training.database import open_database
+from astrid_training.gc import find_garbage
+from astrid_training.simulate import SkyPlan
+from astrid_training.store import Store
+from deployments.bootstrap import bootstrap
+from deployments.embedded.stack import status, up
+from deployments.runs import wait_for
+from deployments.simulated import simulate_sky
+from tasks.deployment_runs import COLLECTION, start_deployment_run
+from tasks.forwarding import forward_batch
+
+pytestmark = pytest.mark.slow
+
+SKY = SkyPlan(fields=6, epochs=3, frame_size=(220, 260), stars=40, galaxies=10, artifacts=4)
+"""The same as that of the fixture `sky`, whose collection is the undisturbed one."""
+
+PACKS = ("images/", "flags/", "significance/", "masks/", "measures/")
+RECONCILE = """
+import json, sys
+from astrid_training.settings import apply_environment, resolve
+apply_environment(resolve())
+from prefect import flow
+from astrid_training.reconcile import ReconcileParams
+from flows.reconcile import reconcile_flow
+limits = ReconcileParams.model_construct(
+    grace_minutes=0, silence_minutes=float(sys.argv[1]) / 60, history_days=7
+)
+found = flow(name="reconcile")(reconcile_flow.fn.__wrapped__)(limits)
+print("FOUND", json.dumps(found["findings"]))
+"""
+"""With less patience than its parameters allow."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A collection's run that stands still before it draws masks."""
+
+    number: int
+    name: str
+    batch_id: str
+    run_id: UUID
+    process: psutil.Process
+    gate: Path
+    """Removed, the run goes on."""
+
+
+@pytest.fixture(scope="module")
+def own(run_stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with run_stack(tmp_path_factory.mktemp("died") / "home") as running:
+        bootstrap(running.settings)
+        simulate_sky(running.settings, SKY, quiet)
+        with get_client(sync_client=True) as client:
+            for one in client.read_deployments():
+                client.pause_deployment(one.id)  # what a clock starts would come between
+        yield running
+
+
+@pytest.fixture
+def client(own: Any) -> Iterator[SyncPrefectClient]:
+    assert own
+    with get_client(sync_client=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def engine(own: Any) -> Engine:
+    return open_database(own.settings.database_url)
+
+
+def quiet(_line: str) -> None:
+    """Tell nobody."""
+
+
+def until(holds: Callable[[], Any], timeout_s: float = 90.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+@pytest.fixture
+def hold(
+    own: Any, client: SyncPrefectClient, request: pytest.FixtureRequest
+) -> Callable[[int], Held]:
+    """Return a function that starts a batch's collection and returns when it stands still."""
+
+    def begin(number: int) -> Held:
+        name, batch_id = f"case {number}", f"batch-{uuid4()}"
+        gate = own.home / "run" / batch_id
+        gate.touch()
+        request.addfinalizer(lambda: gate.unlink(missing_ok=True))
+        deployment = client.read_deployment_by_name(COLLECTION)
+        asked = {
+            "name": name,
+            "survey_ids": ["sim_ztf"],
+            "quality_score_threshold": 0,
+            "allow_one_class": True,
+            "allow_sparse_splits": True,
+            "batch_samples": 64,
+            "preprocess": pixels(number),
+            "trigger_training": False,
+        }
+        fault = {"ASTRID_FAULT": f"make_masks:before:wait={gate}"}
+        client.update_deployment(
+            deployment.id, DeploymentUpdate(parameters=asked, job_variables={"env": fault})
+        )
+        run = forward_batch(batch_id, datetime.now(UTC))
+        until(lambda: gate.read_text().endswith("\n"))
+        process = psutil.Process(int(gate.read_text().split()[0]))
+        until(lambda: ("make_masks", "Running") in steps_of(client, run.id))
+        return Held(number, name, batch_id, run.id, process, gate)
+
+    return begin
+
+
+def pixels(number: int) -> dict[str, float]:
+    """Return how the pixels of a case are made: as nobody else's, so that nothing is built yet."""
+    return {"softening": 7.0 + number / 8}
+
+
+def state_of(client: SyncPrefectClient, run_id: UUID) -> str | None:
+    return client.read_flow_run(run_id).state_name
+
+
+def steps_of(client: SyncPrefectClient, run_id: UUID) -> set[tuple[str, str]]:
+    of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))
+    runs = client.read_task_runs(flow_run_filter=of_run, limit=200)
+    return {(run.task_key.rsplit("-", 1)[0], run.state_name or "") for run in runs}
+
+
+def states_of_steps(client: SyncPrefectClient, run_id: UUID) -> set[str]:
+    return {state for _, state in steps_of(client, run_id)}
+
+
+def kill(own: Any, part: str) -> None:
+    pid = status(own.home).parts[part].pid
+    assert pid is not None
+    psutil.Process(pid).kill()
+
+
+def reconcile(own: Any, silence_s: float = 600) -> list[tuple[str, str]]:
+    """Return kind and name of what was found."""
+    ran = subprocess.run(
+        [sys.executable, "-c", RECONCILE, str(silence_s)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "ASTRID_TRAINING_HOME": str(own.home)},
+        timeout=180,
+    )
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout.split("FOUND ")[1])
+    return [(one["kind"], one["what"]) for one in found]
+
+
+def kinds(found: list[tuple[str, str]], held: Held) -> set[str]:
+    assert all(held.batch_id in what for _, what in found)
+    return {kind for kind, _ in found}
+
+
+def check_published(own: Any, engine: Engine, collect: Any, held: Held, run_id: UUID) -> None:
+    """Check that the run made the one dataset, whole, and that nothing is left beside it."""
+    finished = wait_for(str(run_id), quiet)
+    assert finished.completed, finished.message
+    outcome = json.loads((own.home / "store" / "runs" / f"{run_id}.json").read_text())
+    undisturbed = collect(preprocess=pixels(held.number))
+    assert outcome["digests"]["content"] == undisturbed.digests["content"]
+    datasets = TrainingDatasetManager(engine).list_datasets({"name": held.name})
+    assert [str(one.id) for one in datasets] == [outcome["dataset_id"]]
+    with engine.connect() as connection:
+        count = text(
+            "SELECT count(*), count(DISTINCT sample_key) FROM training_samples"
+            " WHERE dataset_id = CAST(:id AS uuid) AND split <> 'quarantine'"
+        )
+        rows, keys = connection.execute(count, {"id": outcome["dataset_id"]}).one()
+        assert rows == keys == outcome["total_samples"]
+        batch = text(
+            "SELECT CAST(dataset_id AS text) FROM training_validation_batches WHERE batch_id = :id"
+        )
+        settled = connection.execute(batch, {"id": held.batch_id}).scalar_one()
+        assert settled == outcome["dataset_id"]
+    left = find_garbage(engine, Store(own.settings.store_url), timedelta(0))
+    assert [one.key for one in left if one.key.startswith(PACKS)] == []
+    assert reconcile(own) == []
+
+
+def check_the_next(own: Any, engine: Engine, collect: Any, held: Held) -> None:
+    """Check that a further run finds the same dataset."""
+    again = start_deployment_run(COLLECTION, {})
+    check_published(own, engine, collect, held, again.id)
+
+
+def test_a_flow_alone(
+    own: Any, client: SyncPrefectClient, engine: Engine, collect: Any, hold: Any
+) -> None:
+    held = hold(1)
+
+    held.process.kill()
+
+    until(lambda: state_of(client, held.run_id) == "Crashed")
+    assert states_of_steps(client, held.run_id) == {"Completed", "Running"}
+    held.gate.unlink()
+    assert kinds(reconcile(own), held) == {"task run left running", "lost batch"}
+    assert states_of_steps(client, held.run_id) == {"Completed", "Crashed"}
+    check_published(own, engine, collect, held, forward_batch(held.batch_id, datetime.now(UTC)).id)
+
+
+def test_a_worker_and_its_flow(
+    own: Any, client: SyncPrefectClient, engine: Engine, collect: Any, hold: Any
+) -> None:
+    held = hold(2)
+    until(lambda: has_beaten(client, held.run_id))
+
+    kill(own, "worker")
+    held.process.kill()
+
+    up(own.home)
+    time.sleep(10)  # longer than what is taken for silence below
+    assert state_of(client, held.run_id) == "Running"
+    assert states_of_steps(client, held.run_id) == {"Completed", "Running"}
+    held.gate.unlink()
+    found = kinds(reconcile(own, silence_s=9), held)
+    assert found == {"dead run", "task run left running", "lost batch"}
+    assert state_of(client, held.run_id) == "Crashed"
+    assert states_of_steps(client, held.run_id) == {"Completed", "Crashed"}
+    check_published(own, engine, collect, held, forward_batch(held.batch_id, datetime.now(UTC)).id)
+
+
+def has_beaten(client: SyncPrefectClient, run_id: UUID) -> bool:
+    asked = {"filter": {"resource": {"id": [f"prefect.flow-run.{run_id}"]}}, "limit": 50}
+    events = client.request("POST", "/events/filter", json=asked).json()["events"]
+    return any(one["event"] == "prefect.flow-run.heartbeat" for one in events)
+
+
+@pytest.mark.parametrize(
+    ("number", "part"), [(3, "prefect_server"), (4, "postgres"), (5, "worker")]
+)
+def test_a_server_or_a_worker_that_comes_back(
+    own: Any,
+    client: SyncPrefectClient,
+    engine: Engine,
+    collect: Any,
+    hold: Any,
+    number: int,
+    part: str,
+) -> None:
+    held = hold(number)
+
+    kill(own, part)
+
+    held.gate.unlink()  # the run goes on without it
+    time.sleep(1)
+    assert held.process.is_running()
+    up(own.home)
+    check_published(own, engine, collect, held, held.run_id)
+    assert states_of_steps(client, held.run_id) == {"Completed"}
+    check_the_next(own, engine, collect, held)
+
+
+def test_a_database_that_stays_away(
+    own: Any, client: SyncPrefectClient, engine: Engine, collect: Any, hold: Any
+) -> None:
+    held = hold(6)
+
+    kill(own, "postgres")
+
+    held.gate.unlink()
+    until(lambda: state_of(client, held.run_id) == "Failed")
+    assert states_of_steps(client, held.run_id) == {"Completed", "Failed"}
+    up(own.home)
+    assert kinds(reconcile(own), held) == {"refused batch"}
+    following = start_deployment_run(COLLECTION, {"trigger": "batch"})
+    check_published(own, engine, collect, held, following.id)
