@@ -22,7 +22,6 @@ ROUNDS = 3
 
 def report() -> list[Row]:
     """Return the rows of processor time, task runs, and imports."""
-    from deployments.bootstrap import save_blocks
     from deployments.embedded.stack import discard, up
 
     with survey(SAMPLES) as (engine, home, _), TemporaryDirectory() as folder:
@@ -32,6 +31,9 @@ def report() -> list[Row]:
             url = engine.url.render_as_string(hide_password=False)
             settings = resolve(servers, database_url=url, store_url=f"file://{home}/store")
             os.environ.update(prefect_environment(settings))
+            # not sooner: Prefect reads its settings when it is imported
+            from deployments.bootstrap import save_blocks
+
             save_blocks(settings)
             rounds = [_in_a_process(number) for number in range(ROUNDS)]
         finally:

@@ -26,13 +26,16 @@ def batch_runner(params: TrainingDataCollectionParams) -> TaskRunner[Any]:
         # threads only wait, on the store and on worker processes; those bound what is done at once
         return ThreadPoolTaskRunner(max_workers=BATCHES_AT_ONCE)
     try:
-        from prefect_dask.task_runners import DaskTaskRunner  # an extra
+        import dask.config  # an extra
+        from prefect_dask.task_runners import DaskTaskRunner
     except ModuleNotFoundError as error:
         raise CollectionRefusedError(
             "runner=dask needs Dask; install it with `pip install 'astrid-training[dask]'`"
         ) from error
     if params.dask_address is not None:
         return DaskTaskRunner(address=params.dask_address)
+    # Dask's profiler can stop a worker for good on Python 3.11: python/cpython#106883
+    dask.config.set({"distributed.worker.profile.enabled": False})
     here = {
         "n_workers": params.workers or workers.cores(),
         "threads_per_worker": 1,

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import dask.config
 import httpx
 import psutil
 import pytest
@@ -54,6 +55,7 @@ def test_dask_uses_the_cluster_that_is_named_or_one_of_its_own_on_loopback() -> 
     assert named.address == "tcp://scheduler:8786"
     assert own.cluster_kwargs["n_workers"] == 3
     assert own.cluster_kwargs["host"] == "127.0.0.1"
+    assert not dask.config.get("distributed.worker.profile.enabled")  # its workers inherit it
 
 
 def test_without_dask_the_cure_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
