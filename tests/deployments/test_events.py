@@ -12,6 +12,7 @@ from prefect.events import Event, RelatedResource, Resource
 from sqlalchemy import text
 
 from astrid_training.database import open_database
+from astrid_training.errors import ParityError
 from deployments.bootstrap import save_blocks
 from deployments.events import BATCH_CLOSED
 from flows.train import train_model_flow
@@ -56,7 +57,7 @@ def test_a_training_that_fails_is_told(stack: Any, told_event: Any) -> None:
     with engine.begin() as connection:
         dataset = connection.execute(text(LOST)).scalar_one()
     try:
-        with pytest.raises(Exception, match="samples/lost"):
+        with pytest.raises(ParityError, match="preprocessing differs"):
             train_model_flow(dataset_id=dataset, steps=1)
         with engine.connect() as connection:
             rows = text("SELECT id::text FROM training_runs WHERE dataset_id = CAST(:id AS uuid)")
