@@ -13,6 +13,7 @@ __all__ = ["check_processor"]
 
 @task(
     name="check_processor",
+    task_run_name="check how pixels are prepared",
     persist_result=False,  # what was right on one machine, or yesterday, says nothing here and now
     **RETRIES,
 )

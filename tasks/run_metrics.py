@@ -15,6 +15,12 @@ from blocks import places
 
 __all__ = ["keep_run_metrics", "show_run_metrics", "track_run_metrics"]
 
+LEGEND = (
+    "What each step took: samples in, out and rejected, samples a second, CPU seconds of the flow and of its"
+    " workers, bytes fetched and written. Batches run side by side, so that their seconds add up to more than"
+    " the whole."
+)
+
 
 def keep_run_metrics(flow_run_id: str, metrics: Sequence[StepMetrics]) -> None:
     """Write what the steps took so far to the database."""
@@ -28,7 +34,7 @@ def show_run_metrics(metrics: Sequence[StepMetrics]) -> None:
         create_table_artifact(
             key="steps",
             table=[_row(one) for one in metrics],
-            description="What each step took; batches run side by side, so that their seconds add up to more than the whole",
+            description=LEGEND,
         )
 
 
@@ -42,16 +48,16 @@ def _row(one: StepMetrics) -> dict[str, object]:
     return {
         "step": one.step,
         "seconds": round(one.wall_s, 2),
-        "CPU-s": round(one.cpu_s, 2),
-        "workers' CPU-s": round(one.worker_cpu_s, 2),
-        "MB fetched": round(one.fetched_bytes / 1e6, 1),
-        "MB written": round(one.written_bytes / 1e6, 1),
-        "samples in": one.samples_in,
+        "in": one.samples_in,
         "out": one.samples_out,
-        "rejected": one.rejects,
-        "samples/s": round(one.samples_per_s, 1),
-        "runs": f"{one.runs}, {one.cached} of them cached" if one.cached else str(one.runs),
-        "tried again": one.retries,
+        "rejects": one.rejects,
+        "in/s": round(one.samples_per_s, 1),
+        "CPU-s": round(one.cpu_s, 2),
+        "workers": round(one.worker_cpu_s, 2),
+        "MB in": round(one.fetched_bytes / 1e6, 1),
+        "MB out": round(one.written_bytes / 1e6, 1),
+        "runs": f"{one.runs} ({one.cached} cached)" if one.cached else str(one.runs),
+        "retries": one.retries,
     }
 
 
