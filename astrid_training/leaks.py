@@ -32,6 +32,7 @@ STEP = "check_leaks"
 ROUNDING_PX = 1
 """Stamps begin at whole pixels, positions do not."""
 READ_AT_ONCE = 128
+PACKS_OPEN = 64  # each is a file descriptor and a map, and systems give a thousand
 COMPARED: tuple[Channel, ...] = ("difference", "science")
 """Channels that tell an exposure; the reference is shared by right."""
 
@@ -240,6 +241,8 @@ class _Reader:
         digest = self._pack[index]
         pack = self._open.get(digest)
         if pack is None:
+            if len(self._open) >= PACKS_OPEN:
+                del self._open[next(iter(self._open))]  # the oldest; samples come pack by pack
             # as a plain array: a memory map costs more to index than the pixels to read
             pack = self._open[digest] = np.asarray(self._packs.open("images", digest))
         inner = slice(self._spec.margin, self._spec.margin + self._spec.stamp_size)

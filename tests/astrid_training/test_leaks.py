@@ -1,9 +1,11 @@
 """Nothing that judges a model shows what it was trained on, whatever the sky."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 
 from astrid_training.division import Divided
 from astrid_training.groups import pixel_scales, places_of
-from astrid_training.leaks import LeaksFoundError, check_leaks
+from astrid_training.leaks import PACKS_OPEN, LeaksFoundError, check_leaks, near_duplicates
 from astrid_training.packs import PackCache, put_array
 from astrid_training.params import PreprocessSpec, SplitPolicy
 from astrid_training.splits import Assignment, Sighting, assign_splits
@@ -176,6 +178,39 @@ def test_near_duplicates_leave_the_training_side(pack: Pack) -> None:
 
     assert reasons(found) == {0: "near_duplicate", 3: "near_duplicate"}
     assert found.proof["candidates"] == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at open maps under /proc")
+def test_more_packs_than_a_process_may_hold_open_are_compared(tmp_path: Path) -> None:
+    store, count = Store((tmp_path / "store").as_uri()), PACKS_OPEN + 40
+    rng, side = np.random.default_rng(5), SPEC.padded_size
+    stamps = rng.normal(0, 1, (count, 1, 2, side, side)).astype(np.float32)
+    packs = [put_array(store, "images", one) for one in stamps]
+    packs[-1] = put_array(store, "images", stamps[0] + np.float32(0.01))
+    places = [index * 3.0 for index in range(count)]
+    samples = table(places, [0] * count, range(count), [0] * count, "")
+    samples = samples.set_column(
+        samples.column_names.index("image_pack"), "image_pack", pa.array(packs)
+    )
+    cache = _Watched(store, tmp_path / "cache")
+    splits = ["test", *["train"] * (count - 1)]
+
+    found, _ = near_duplicates(divided(samples, splits).samples, np.arange(count), cache, SPEC)
+
+    assert list(found) == [count - 1]
+    assert PACKS_OPEN - 1 <= cache.most <= PACKS_OPEN
+
+
+class _Watched(PackCache):
+    """Counts the packs that are mapped when another one is opened."""
+
+    most = 0
+
+    def open(self, kind: str, digest: str) -> NDArray[Any]:
+        maps = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
+        folder = str(self.path(kind, digest).parent)
+        self.most = max(self.most, sum(folder in line for line in maps) + 1)
+        return super().open(kind, digest)
 
 
 def test_near_duplicates_within_training_do_no_harm(pack: Pack) -> None:
