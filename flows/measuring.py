@@ -64,7 +64,7 @@ class MeasuredSteps:
 
 
 class MeasuredRun(MeasuredSteps):
-    """The steps of a flow's run, those of its batches among them."""
+    """The steps of a flow's run, those of its batches among them: one entry a step, however many batches."""
 
     def __init__(self, flow_run_id: str) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class MeasuredRun(MeasuredSteps):
 
     def add(self, built: BuiltBatch) -> BuiltBatch:
         """Take what a batch's steps took, and return the batch without it."""
-        self.metrics += built.steps
+        self.metrics = summed([*self.metrics, *built.steps])
         if time.monotonic() > self._kept + KEPT_EVERY_S:
             self._keep()
         return replace(built, steps=[])  # what follows must not look new for it
@@ -85,12 +85,12 @@ class MeasuredRun(MeasuredSteps):
         return whole_metrics(self.metrics, took, time.process_time() - self._cpu_begun)
 
     def _remember(self, one: StepMetrics) -> None:
-        super()._remember(one)
+        self.metrics = summed([*self.metrics, one])
         self._keep()
 
     def _keep(self) -> None:
         self._kept = time.monotonic()
-        keep_run_metrics(self._flow_run_id, summed(self.metrics))
+        keep_run_metrics(self._flow_run_id, self.metrics)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
 from typing import Any, TypeVar
 
 import httpx
@@ -203,7 +202,8 @@ def try_again(
 
     For what a flow asks between its steps, where Prefect tries nothing again.
     """
-    for attempt in count():
+    attempt = 0
+    while True:
         try:
             return function(*inputs)
         except Exception as error:
@@ -212,6 +212,6 @@ def try_again(
                 raise
             wait_s = DELAYS_S[attempt] * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
             get_run_logger().warning("%s; again in %.0f s: %s", kind.name, wait_s, error)
+        attempt += 1
         meter.count(retries=1)
         time.sleep(wait_s)
-    raise AssertionError("unreachable")
