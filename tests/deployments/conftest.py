@@ -20,7 +20,9 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.flows import Flow, load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
+from sqlalchemy import Engine, text
 
+from astrid_training.catalogue import TrainingDatasetManager
 from deployments.embedded.parts import POOL
 
 EVENTS_PAGE = Path(__file__).parents[2] / "docs" / "reference" / "events.md"
@@ -44,6 +46,7 @@ class Deploy(Protocol):
 
 WaitForRuns = Callable[..., list[FlowRun]]
 ToldEvent = Callable[[str, str], dict[str, Any]]
+CheckOneDataset = Callable[[Engine, str, dict[str, Any]], None]
 
 
 @pytest.fixture
@@ -147,6 +150,24 @@ def told_event(client: SyncPrefectClient) -> ToldEvent:
         return told
 
     return find
+
+
+@pytest.fixture
+def check_one_dataset() -> CheckOneDataset:
+    """Return a function that checks that a name has one dataset, the outcome's, and each of its samples once."""
+
+    def check(engine: Engine, name: str, outcome: dict[str, Any]) -> None:
+        datasets = TrainingDatasetManager(engine).list_datasets({"name": name})
+        assert [str(one.id) for one in datasets] == [outcome["dataset_id"]]
+        count = text(
+            "SELECT count(*), count(DISTINCT sample_key) FROM training_samples"
+            " WHERE dataset_id = CAST(:id AS uuid) AND split <> 'quarantine'"
+        )
+        with engine.connect() as connection:
+            rows, keys = connection.execute(count, {"id": outcome["dataset_id"]}).one()
+        assert rows == keys == outcome["total_samples"]
+
+    return check
 
 
 def documented_events() -> dict[str, tuple[set[str], set[str]]]:

@@ -56,6 +56,7 @@ LENIENT: dict[str, Any] = {
     "training_steps": 2,
 }
 ROOT = Path(__file__).parents[2]
+COLLECT = ROOT / "tests" / "collect_flow.py"
 
 
 def quiet(_line: str) -> None:
@@ -235,22 +236,12 @@ def test_the_same_again_builds_nothing_and_trains_nothing(
     assert len(training_runs(engine, first["dataset_id"])) == 1
 
 
-FAULTED = """
-import sys, json
-from astrid_training.settings import apply_environment, resolve
-apply_environment(resolve())
-from flows.collect import training_data_collection_flow
-outcome = training_data_collection_flow(**json.loads(sys.argv[1]))
-print("OUTCOME", json.dumps(outcome))
-"""
-
-
 def in_a_process(
     ready: Any, parameters: dict[str, Any], fault: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run the flow in a process of its own, as a worker does, with a fault where asked."""
     asked = {**LENIENT, "trigger_training": False, **parameters}
-    return python(ready, FAULTED, json.dumps(asked), ASTRID_FAULT=fault)
+    return python(ready, COLLECT.read_text(), json.dumps(asked), ASTRID_FAULT=fault)
 
 
 def told(run: subprocess.CompletedProcess[str]) -> dict[str, Any]:

@@ -6,13 +6,13 @@ import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import mlflow
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
-from astrid_training.catalogue import TrainingDatasetManager
 from astrid_training.database import open_database
 from astrid_training.reconcile import datasets_without_lineage
 from astrid_training.simulate import SkyPlan
@@ -34,14 +34,7 @@ STEPS = (
     "trigger_training",
 )
 CASES = [(step, moment) for step in STEPS for moment in ("before", "after")]
-COLLECT = """
-import sys, json
-from astrid_training.settings import apply_environment, resolve
-apply_environment(resolve())
-from flows.collect import training_data_collection_flow
-outcome = training_data_collection_flow(**json.loads(sys.argv[1]))
-print("OUTCOME", json.dumps(outcome))
-"""
+COLLECT = Path(__file__).parents[1] / "collect_flow.py"
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +54,7 @@ def run_flow(
 ) -> subprocess.CompletedProcess[str]:
     environment = {"ASTRID_TRAINING_HOME": str(ready.home), "ASTRID_FAULT": fault}
     return subprocess.run(
-        [sys.executable, "-c", COLLECT, json.dumps(asked)],
+        [sys.executable, COLLECT, json.dumps(asked)],
         capture_output=True,
         text=True,
         check=False,
@@ -73,7 +66,7 @@ def run_flow(
 @pytest.mark.slow
 @pytest.mark.parametrize(("step", "moment"), CASES)
 def test_the_next_run_makes_the_dataset_of_an_undisturbed_one(
-    ready: Any, engine: Engine, collect: Any, step: str, moment: str
+    ready: Any, engine: Engine, collect: Any, check_one_dataset: Any, step: str, moment: str
 ) -> None:
     pixels = {"softening": 2.0 + 0.125 * CASES.index((step, moment))}  # that nobody has built yet
     name = f"{step} {moment}"
@@ -102,15 +95,8 @@ def test_the_next_run_makes_the_dataset_of_an_undisturbed_one(
 
     undisturbed = collect(preprocess=pixels)
     assert outcome["digests"]["content"] == undisturbed.digests["content"]
-    datasets = TrainingDatasetManager(engine).list_datasets({"name": name})
-    assert [str(one.id) for one in datasets] == [outcome["dataset_id"]]
+    check_one_dataset(engine, name, outcome)
     with engine.connect() as connection:
-        count = text(
-            "SELECT count(*), count(DISTINCT sample_key) FROM training_samples"
-            " WHERE dataset_id = CAST(:id AS uuid) AND split <> 'quarantine'"
-        )
-        rows, keys = connection.execute(count, {"id": outcome["dataset_id"]}).one()
-        assert rows == keys == outcome["total_samples"]
         assert datasets_without_lineage(connection, datetime.now(UTC)) == []
     client = mlflow.MlflowClient(ready.settings.mlflow_tracking_uri)
     experiments = [one.experiment_id for one in client.search_experiments()]

@@ -22,7 +22,6 @@ from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from sqlalchemy import Engine, text
 
-from astrid_training.catalogue import TrainingDatasetManager
 from astrid_training.database import open_database
 from astrid_training.gc import find_garbage
 from astrid_training.simulate import SkyPlan
@@ -70,7 +69,7 @@ class Held:
 
 
 @pytest.fixture(scope="module")
-def own(run_stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def stack(run_stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with run_stack(tmp_path_factory.mktemp("died") / "home") as running:
         bootstrap(running.settings)
         simulate_sky(running.settings, SKY, quiet)
@@ -81,15 +80,8 @@ def own(run_stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[An
 
 
 @pytest.fixture
-def client(own: Any) -> Iterator[SyncPrefectClient]:
-    assert own
-    with get_client(sync_client=True) as opened:
-        yield opened
-
-
-@pytest.fixture
-def engine(own: Any) -> Engine:
-    return open_database(own.settings.database_url)
+def engine(stack: Any) -> Engine:
+    return open_database(stack.settings.database_url)
 
 
 def quiet(_line: str) -> None:
@@ -105,13 +97,13 @@ def until(holds: Callable[[], Any], timeout_s: float = 90.0) -> None:
 
 @pytest.fixture
 def hold(
-    own: Any, client: SyncPrefectClient, request: pytest.FixtureRequest
+    stack: Any, client: SyncPrefectClient, request: pytest.FixtureRequest
 ) -> Callable[[int], Held]:
     """Return a function that starts a batch's collection and returns when it stands still."""
 
     def begin(number: int) -> Held:
         name, batch_id = f"case {number}", f"batch-{uuid4()}"
-        gate = own.home / "run" / batch_id
+        gate = stack.home / "run" / batch_id
         gate.touch()
         request.addfinalizer(lambda: gate.unlink(missing_ok=True))
         deployment = client.read_deployment_by_name(COLLECTION)
@@ -157,20 +149,20 @@ def states_of_steps(client: SyncPrefectClient, run_id: UUID) -> set[str]:
     return {state for _, state in steps_of(client, run_id)}
 
 
-def kill(own: Any, part: str) -> None:
-    pid = status(own.home).parts[part].pid
+def kill(stack: Any, part: str) -> None:
+    pid = status(stack.home).parts[part].pid
     assert pid is not None
     psutil.Process(pid).kill()
 
 
-def reconcile(own: Any, silence_s: float = 600) -> list[tuple[str, str]]:
+def reconcile(stack: Any, silence_s: float = 600) -> list[tuple[str, str]]:
     """Return kind and name of what was found."""
     ran = subprocess.run(
         [sys.executable, "-c", RECONCILE, str(silence_s)],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "ASTRID_TRAINING_HOME": str(own.home)},
+        env={**os.environ, "ASTRID_TRAINING_HOME": str(stack.home)},
         timeout=180,
     )
     assert ran.returncode == 0, ran.stderr
@@ -183,40 +175,34 @@ def kinds(found: list[tuple[str, str]], held: Held) -> set[str]:
     return {kind for kind, _ in found}
 
 
-def check_published(own: Any, engine: Engine, collect: Any, held: Held, run_id: UUID) -> None:
-    """Check that the run made the one dataset, whole, and that nothing is left beside it."""
-    finished = wait_for(str(run_id), quiet)
-    assert finished.completed, finished.message
-    outcome = json.loads((own.home / "store" / "runs" / f"{run_id}.json").read_text())
-    undisturbed = collect(preprocess=pixels(held.number))
-    assert outcome["digests"]["content"] == undisturbed.digests["content"]
-    datasets = TrainingDatasetManager(engine).list_datasets({"name": held.name})
-    assert [str(one.id) for one in datasets] == [outcome["dataset_id"]]
-    with engine.connect() as connection:
-        count = text(
-            "SELECT count(*), count(DISTINCT sample_key) FROM training_samples"
-            " WHERE dataset_id = CAST(:id AS uuid) AND split <> 'quarantine'"
-        )
-        rows, keys = connection.execute(count, {"id": outcome["dataset_id"]}).one()
-        assert rows == keys == outcome["total_samples"]
+@pytest.fixture
+def check_published(
+    stack: Any, engine: Engine, collect: Any, check_one_dataset: Any
+) -> Callable[[Held, UUID], None]:
+    """Return a function that checks that a run made the one dataset, whole, and that nothing is left beside it."""
+
+    def check(held: Held, run_id: UUID) -> None:
+        finished = wait_for(str(run_id), quiet)
+        assert finished.completed, finished.message
+        outcome = json.loads((stack.home / "store" / "runs" / f"{run_id}.json").read_text())
+        undisturbed = collect(preprocess=pixels(held.number))
+        assert outcome["digests"]["content"] == undisturbed.digests["content"]
+        check_one_dataset(engine, held.name, outcome)
         batch = text(
             "SELECT CAST(dataset_id AS text) FROM training_validation_batches WHERE batch_id = :id"
         )
-        settled = connection.execute(batch, {"id": held.batch_id}).scalar_one()
+        with engine.connect() as connection:
+            settled = connection.execute(batch, {"id": held.batch_id}).scalar_one()
         assert settled == outcome["dataset_id"]
-    left = find_garbage(engine, Store(own.settings.store_url), timedelta(0))
-    assert [one.key for one in left if one.key.startswith(PACKS)] == []
-    assert reconcile(own) == []
+        left = find_garbage(engine, Store(stack.settings.store_url), timedelta(0))
+        assert [one.key for one in left if one.key.startswith(PACKS)] == []
+        assert reconcile(stack) == []
 
-
-def check_the_next(own: Any, engine: Engine, collect: Any, held: Held) -> None:
-    """Check that a further run finds the same dataset."""
-    again = start_deployment_run(COLLECTION, {})
-    check_published(own, engine, collect, held, again.id)
+    return check
 
 
 def test_a_flow_alone(
-    own: Any, client: SyncPrefectClient, engine: Engine, collect: Any, hold: Any
+    stack: Any, client: SyncPrefectClient, hold: Any, check_published: Any
 ) -> None:
     held = hold(1)
 
@@ -225,30 +211,30 @@ def test_a_flow_alone(
     until(lambda: state_of(client, held.run_id) == "Crashed")
     assert states_of_steps(client, held.run_id) == {"Completed", "Running"}
     held.gate.unlink()
-    assert kinds(reconcile(own), held) == {"task run left running", "lost batch"}
+    assert kinds(reconcile(stack), held) == {"task run left running", "lost batch"}
     assert states_of_steps(client, held.run_id) == {"Completed", "Crashed"}
-    check_published(own, engine, collect, held, forward_batch(held.batch_id, datetime.now(UTC)).id)
+    check_published(held, forward_batch(held.batch_id, datetime.now(UTC)).id)
 
 
 def test_a_worker_and_its_flow(
-    own: Any, client: SyncPrefectClient, engine: Engine, collect: Any, hold: Any
+    stack: Any, client: SyncPrefectClient, hold: Any, check_published: Any
 ) -> None:
     held = hold(2)
     until(lambda: has_beaten(client, held.run_id))
 
-    kill(own, "worker")
+    kill(stack, "worker")
     held.process.kill()
 
-    up(own.home)
+    up(stack.home)
     time.sleep(10)  # longer than what is taken for silence below
     assert state_of(client, held.run_id) == "Running"
     assert states_of_steps(client, held.run_id) == {"Completed", "Running"}
     held.gate.unlink()
-    found = kinds(reconcile(own, silence_s=9), held)
+    found = kinds(reconcile(stack, silence_s=9), held)
     assert found == {"dead run", "task run left running", "lost batch"}
     assert state_of(client, held.run_id) == "Crashed"
     assert states_of_steps(client, held.run_id) == {"Completed", "Crashed"}
-    check_published(own, engine, collect, held, forward_batch(held.batch_id, datetime.now(UTC)).id)
+    check_published(held, forward_batch(held.batch_id, datetime.now(UTC)).id)
 
 
 def has_beaten(client: SyncPrefectClient, run_id: UUID) -> bool:
@@ -261,38 +247,37 @@ def has_beaten(client: SyncPrefectClient, run_id: UUID) -> bool:
     ("number", "part"), [(3, "prefect_server"), (4, "postgres"), (5, "worker")]
 )
 def test_a_server_or_a_worker_that_comes_back(
-    own: Any,
+    stack: Any,
     client: SyncPrefectClient,
-    engine: Engine,
-    collect: Any,
     hold: Any,
+    check_published: Any,
     number: int,
     part: str,
 ) -> None:
     held = hold(number)
 
-    kill(own, part)
+    kill(stack, part)
 
     held.gate.unlink()  # the run goes on without it
     time.sleep(1)
     assert held.process.is_running()
-    up(own.home)
-    check_published(own, engine, collect, held, held.run_id)
+    up(stack.home)
+    check_published(held, held.run_id)
     assert states_of_steps(client, held.run_id) == {"Completed"}
-    check_the_next(own, engine, collect, held)
+    check_published(held, start_deployment_run(COLLECTION, {}).id)  # the next finds the same
 
 
 def test_a_database_that_stays_away(
-    own: Any, client: SyncPrefectClient, engine: Engine, collect: Any, hold: Any
+    stack: Any, client: SyncPrefectClient, hold: Any, check_published: Any
 ) -> None:
     held = hold(6)
 
-    kill(own, "postgres")
+    kill(stack, "postgres")
 
     held.gate.unlink()
     until(lambda: state_of(client, held.run_id) == "Failed")
     assert states_of_steps(client, held.run_id) == {"Completed", "Failed"}
-    up(own.home)
-    assert kinds(reconcile(own), held) == {"refused batch"}
+    up(stack.home)
+    assert kinds(reconcile(stack), held) == {"refused batch"}
     following = start_deployment_run(COLLECTION, {"trigger": "batch"})
-    check_published(own, engine, collect, held, following.id)
+    check_published(held, following.id)

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import dask.config
@@ -28,14 +29,7 @@ from flows.runners import batch_runner
 SKY = SkyPlan(fields=6, epochs=3, frame_size=(220, 260), stars=40, galaxies=10, artifacts=4)
 """The same as that of the fixture `sky`, whose collection is the one to compare with."""
 
-COLLECT = """
-import sys, json
-from astrid_training.settings import apply_environment, resolve
-apply_environment(resolve())
-from flows.collect import training_data_collection_flow
-outcome = training_data_collection_flow(**json.loads(sys.argv[1]))
-print("OUTCOME", json.dumps(outcome))
-"""
+COLLECT = Path(__file__).parents[1] / "collect_flow.py"
 
 
 def params(**fields: Any) -> TrainingDataCollectionParams:
@@ -126,7 +120,7 @@ def asked(pixels: dict[str, float], **fields: Any) -> dict[str, Any]:
 
 def start_flow(ready: Any, fields: dict[str, Any]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", COLLECT, json.dumps(fields)],
+        [sys.executable, COLLECT, json.dumps(fields)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
