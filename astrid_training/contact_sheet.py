@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from matplotlib.image import imsave
 from numpy.typing import NDArray
+from PIL import Image
 
 from astrid_training.packs import PackCache
 from astrid_training.params import PreprocessSpec
@@ -112,7 +112,7 @@ def draw(
     gap = np.zeros((panels[0].shape[0], GAP, 4), np.uint8)  # see-through, for light and dark pages
     spaced = [part for panel in panels for part in (gap, panel)][1:]
     buffer = io.BytesIO()
-    imsave(buffer, np.hstack(spaced)[::-1], format="png")
+    Image.fromarray(np.hstack(spaced)[::-1]).save(buffer, format="png")
     return buffer.getvalue()
 
 

@@ -145,7 +145,7 @@ def report(
 ) -> None:
     """Write the HTML report of a dataset."""
     from astrid_training.packs import PackCache  # only this command needs pixels
-    from astrid_training.report import write_report  # brings matplotlib
+    from astrid_training.report import write_report  # brings templates and pictures
     from astrid_training.samples import read_samples  # only this command needs it
 
     settings = ready(as_json=as_json)

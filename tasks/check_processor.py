@@ -3,7 +3,7 @@
 from prefect import task
 from prefect.logging import get_run_logger
 
-from astrid_training import golden
+from astrid_training import golden, workers
 from astrid_training.params import PreprocessSpec
 from astrid_training.processors import Recipe
 from tasks.retrying import RETRIES
@@ -21,7 +21,7 @@ def check_processor(processor: str, spec: PreprocessSpec) -> Recipe:
     """Return the recipe of a collection, after a look at what this installation makes of it.
 
     One run serves the collection: it costs less than a frame, and what it would find would be wrong
-    with every sample.
+    with every sample. A worker process looks, for workers are what prepares pixels.
 
     Args:
         processor: `package.module:Class`.
@@ -31,6 +31,6 @@ def check_processor(processor: str, spec: PreprocessSpec) -> Recipe:
         ProcessorError: if the path leads to no processor.
         GoldenVectorError: if pixels come out otherwise than they must.
     """
-    recipe = golden.check_recipe(processor, spec)
+    recipe = workers.run(golden.check_recipe, processor, spec)
     get_run_logger().info("pixels are prepared by %s as %s", processor, recipe.fingerprint[:12])
     return recipe

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.image import imread
 from numpy.typing import NDArray
+from PIL import Image
 
 from astrid_training.contact_sheet import (
     BOGUS_COLOUR,
@@ -28,7 +28,7 @@ CHANNELS = ("science", "reference", "difference")
 
 def _panels(png: bytes) -> list[NDArray[np.uint8]]:
     """Return the picture's channels, (y, x, 3), row 0 at the bottom."""
-    whole = np.rint(255 * imread(io.BytesIO(png), format="png")[::-1, :, :3]).astype(np.uint8)
+    whole = np.asarray(Image.open(io.BytesIO(png)))[::-1, :, :3]
     step = SIDE * ZOOM + GAP
     return [whole[:, start : start + SIDE * ZOOM] for start in range(0, whole.shape[1], step)]
 
