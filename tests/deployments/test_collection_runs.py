@@ -89,6 +89,12 @@ def collect(ready: Any, **parameters: Any) -> dict[str, Any]:
     return outcome_of(ready, run.id)
 
 
+@pytest.fixture(scope="module")
+def demo(ready: Any) -> dict[str, Any]:
+    """The outcome of a run of the deployment, which made the dataset `demo` and trains on it."""
+    return collect(ready, name="demo", requested_by="astrid-web")
+
+
 def steps_of(client: SyncPrefectClient, flow_run_id: str) -> list[tuple[str, str]]:
     of_run = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
     runs = client.read_task_runs(flow_run_filter=of_run, limit=200)
@@ -96,10 +102,9 @@ def steps_of(client: SyncPrefectClient, flow_run_id: str) -> list[tuple[str, str
 
 
 def test_a_deployment_run_makes_a_dataset_and_trains_on_it(
-    ready: Any, engine: Engine, client: SyncPrefectClient, told_event: Any
+    ready: Any, engine: Engine, client: SyncPrefectClient, told_event: Any, demo: dict[str, Any]
 ) -> None:
-    outcome = collect(ready, name="whole", requested_by="astrid-web")
-
+    outcome = demo
     steps = steps_of(client, outcome["flow_run_id"])
     assert {name for name, _ in steps} >= {*STEPS} - {WHOLE}
     assert {state for _, state in steps} == {"Completed"}
@@ -121,7 +126,7 @@ def test_a_deployment_run_makes_a_dataset_and_trains_on_it(
     check_log(ready, outcome)
     check_metrics(engine, outcome, tracked.data.metrics, artifacts)
     assert client.read_flow_run(UUID(outcome["flow_run_id"])).name == (
-        "collect whole: sim_small, up to 10000"
+        "collect demo: sim_small, up to 10000"
     )
     (training,) = training_runs(engine, outcome["dataset_id"])
     assert wait_for(str(training.flow_run_id), quiet).completed
@@ -163,7 +168,7 @@ def check_metrics(
 def check_log(ready: Any, outcome: dict[str, Any]) -> None:
     """Check that the machine's log names run, step, batch and dataset."""
     lines = (ready.home / "logs" / "flows.log").read_text().splitlines()
-    ours = [line for line in lines if "run='collect whole: sim_small, up to 10000'" in line]
+    ours = [line for line in lines if "run='collect demo: sim_small, up to 10000'" in line]
     cut = [line for line in ours if "step='cut stamps from" in line]
     assert any(re.search(r"batch=[0-9a-f]{8} \| \d+ stamps", line) for line in cut)
     assert all("batch=" in line for line in cut)
@@ -184,8 +189,8 @@ def python(
     )
 
 
+@pytest.mark.usefixtures("demo")
 def test_the_notebooks_cells_run(ready: Any) -> None:
-    collect(ready, name="demo", trigger_training=False)
     notebook = json.loads((ROOT / "notebooks/training/real_data_loading.ipynb").read_text())
     cells = ["".join(one["source"]) for one in notebook["cells"] if one["cell_type"] == "code"]
 
@@ -209,11 +214,11 @@ def test_a_notebook_collects_in_its_own_process(ready: Any) -> None:
     assert all(json.loads(ran.stdout.splitlines()[-1]))
 
 
+@pytest.mark.usefixtures("demo")
 def test_loading_by_id_brings_neither_prefect_nor_mlflow(ready: Any) -> None:
-    collect(ready, name="light", trigger_training=False)
     code = (
         "import sys\nfrom flows import load_real_training_data\n"
-        "load_real_training_data('light')[0][0]\n"
+        "load_real_training_data('demo')[0][0]\n"
         "print([name for name in ('prefect', 'mlflow') if name in sys.modules])"
     )
 
