@@ -5,16 +5,20 @@ The tables of all samples live and go with the call; who asked holds none of the
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
-from astrid_training import division, leaks, plan, publish, selection
+from astrid_training import description, division, leaks, plan, publish, selection
 from astrid_training.assemble import assemble
+from astrid_training.catalogue import get_dataset
+from astrid_training.description import Description
 from astrid_training.memory import give_back
 from astrid_training.packs import put_table
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.records import BuiltBatch, Leaks, Plan, PublishedDataset, Selection
+from astrid_training.samples import read_samples
 from astrid_training.workplace import Workplace
 
-__all__ = ["check_leaks", "plan_batches", "publish_dataset", "select_subjects"]
+__all__ = ["check_leaks", "describe_dataset", "plan_batches", "publish_dataset", "select_subjects"]
 
 
 def select_subjects(
@@ -83,3 +87,13 @@ def publish_dataset(
     del assembled
     give_back()
     return dataset
+
+
+def describe_dataset(place: Workplace, dataset_id: str, folder: Path) -> Description:
+    """Write what is said of a dataset into `folder`; see `description.describe_dataset`."""
+    store, dataset = place.store(), get_dataset(place.database(), dataset_id)
+    samples = read_samples(store, dataset.samples_key)
+    described = description.describe_dataset(dataset, samples, place.packs(), folder)
+    del samples
+    give_back()
+    return described

@@ -3,21 +3,12 @@
 MLflow is imported inside the functions: it takes seconds, and a loader needs none of it.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from astrid_training.contact_sheet import choose, pictures
-from astrid_training.packs import PackCache
-from astrid_training.params import PreprocessSpec
+from astrid_training.description import DISTRIBUTIONS, REPORT, SAMPLES, Description
 from astrid_training.records import TrainingDataset
-from astrid_training.samples import class_names
 from astrid_training.tracking import (
     TrackingUnavailableError,
     as_metrics,
@@ -59,12 +50,9 @@ SPEC = ("channels", "stamp_size", "margin", "background", "scale", "clip")
 
 def log_training_dataset_info(
     dataset: TrainingDataset,
-    samples: pa.Table,
-    report: Mapping[str, Any],
+    description: Description,
     tracking_uri: str,
     *,
-    packs: PackCache | None = None,
-    report_html: Path | None = None,
     source_uri: str | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> str:
@@ -74,11 +62,8 @@ def log_training_dataset_info(
 
     Args:
         dataset: its row in the database.
-        samples: its samples table.
-        report: its quality report, as `DataQualityReport.to_dict()` gives it.
+        description: what `describe_dataset` wrote of it.
         tracking_uri: MLflow's server or database.
-        packs: where its stamps are; None: no sample images are logged.
-        report_html: the page to attach.
         source_uri: where the samples table lies; None: its key in the store.
         tags: further tags of the run.
 
@@ -92,74 +77,39 @@ def log_training_dataset_info(
         with ending(client, run_id):
             client.log_batch(
                 run_id,
-                metrics=as_metrics(_numbers(dataset, report), _milliseconds(dataset)),
-                params=as_params(_dataset_params(dataset, samples)),
+                metrics=as_metrics(_numbers(dataset), _milliseconds(dataset)),
+                params=as_params(_dataset_params(dataset, description)),
                 tags=as_tags(dataset_tags(dataset) | dict(tags or {})),
             )
             client.log_inputs(
-                run_id, [dataset_input(dataset, "collection", source_uri, samples.schema)]
+                run_id, [dataset_input(dataset, "collection", source_uri, description.schema)]
             )
-            log_data_distribution(client, run_id, samples)
-            if packs is not None:
-                spec = PreprocessSpec(**dataset.preprocess_spec)
-                log_sample_images(client, run_id, samples, packs, spec)
-            if report_html is not None:
-                client.log_artifact(run_id, str(report_html))
+            log_data_distribution(client, run_id, description)
+            log_sample_images(client, run_id, description)
+            client.log_artifact(run_id, str(description.folder / REPORT))
     return run_id
 
 
-def log_data_distribution(client: "MlflowClient", run_id: str, samples: pa.Table) -> None:
+def log_data_distribution(client: "MlflowClient", run_id: str, description: Description) -> None:
     """Attach `distributions.json`: how samples spread over splits, classes, surveys, time, scores.
 
     Args:
         client: of the server that has the run.
         run_id: the run.
-        samples: the samples table.
+        description: of the dataset.
     """
-    classes = class_names(samples)
-    splits: list[str] = samples["split"].to_pylist()
-    named = {"split": splits, "class": classes, "month": _months(samples)}
-    named |= {name: samples[name].to_pylist() for name in ("survey", "band", "tier")}
-    document: dict[str, Any] = {
-        name: dict(sorted(Counter(str(value) for value in values).items()))
-        for name, values in named.items()
-    }
-    pairs = Counter(zip(splits, classes, strict=True))
-    document["split_and_class"] = {
-        split: {name: count for (of, name), count in sorted(pairs.items()) if of == split}
-        for split in sorted(set(splits))
-    }
-    document["confidence"] = _histogram(samples["confidence"], 0.5)
-    document["quality_score"] = _histogram(samples["quality_score"], 0.0)
-    client.log_dict(run_id, document, "distributions.json")
+    client.log_artifact(run_id, str(description.folder / DISTRIBUTIONS))
 
 
-def log_sample_images(
-    client: "MlflowClient",
-    run_id: str,
-    samples: pa.Table,
-    packs: PackCache,
-    spec: PreprocessSpec,
-    max_samples: int = 10,
-) -> None:
+def log_sample_images(client: "MlflowClient", run_id: str, description: Description) -> None:
     """Attach pictures of a few training samples, spread over the classes, as `samples/*.png`.
 
     Args:
         client: of the server that has the run.
         run_id: the run.
-        samples: the samples table.
-        packs: where the stamps are.
-        spec: how their pixels were made.
-        max_samples: most pictures.
+        description: of the dataset.
     """
-    train = samples.filter(pc.field("split") == "train")
-    n_classes = max(1, len(set(class_names(train))))
-    chosen = choose(train, max(1, max_samples // n_classes)).slice(0, max_samples)
-    with TemporaryDirectory() as folder:
-        for stamp in pictures(chosen, packs, spec):
-            name = f"{safe_name(stamp.name)}-{stamp.sample_key[:12]}.png"
-            (Path(folder) / name).write_bytes(stamp.png)
-        client.log_artifacts(run_id, folder, "samples")
+    client.log_artifacts(run_id, str(description.folder / SAMPLES), SAMPLES)
 
 
 def start_training_run(
@@ -249,7 +199,8 @@ def _run_of(client: "MlflowClient", dataset: TrainingDataset) -> tuple[str, bool
     return str(client.create_run(experiment, tags=tags, run_name=name).info.run_id), False
 
 
-def _numbers(dataset: TrainingDataset, report: Mapping[str, Any]) -> dict[str, float]:
+def _numbers(dataset: TrainingDataset) -> dict[str, float]:
+    report = dataset.quality_report
     numbers: dict[str, float] = {
         "total_samples": dataset.total_samples,
         "anomaly_ratio": dataset.anomaly_ratio,
@@ -260,44 +211,18 @@ def _numbers(dataset: TrainingDataset, report: Mapping[str, Any]) -> dict[str, f
     return numbers
 
 
-def _dataset_params(dataset: TrainingDataset, samples: pa.Table) -> dict[str, Any]:
+def _dataset_params(dataset: TrainingDataset, description: Description) -> dict[str, Any]:
     asked, spec = dataset.collection_params, dataset.preprocess_spec
+    there = description.params
     return {
         "collection_date": dataset.as_of.isoformat(),
         "validation_threshold": asked.get("confidence_threshold"),
-        "time_range_days": _days(samples),
-        "survey_sources": sorted(set(samples["survey"].to_pylist())),
-        "anomaly_types": asked.get("anomaly_types") or _real_classes(samples),
+        **there,
+        "anomaly_types": asked.get("anomaly_types") or there["anomaly_types"],
         **{name: asked.get(name) for name in PARAMS},
         **{name: spec.get(name) for name in SPEC},
     }
 
 
-def _days(samples: pa.Table) -> float:
-    """Return the time from the first observation to the last, days."""
-    times = [time for time in samples["observation_time"].to_pylist() if time is not None]
-    return round((max(times) - min(times)).total_seconds() / 86_400, 3) if times else 0.0
-
-
-def _real_classes(samples: pa.Table) -> list[str]:
-    return sorted(set(class_names(samples.filter(pc.field("is_anomaly")))))
-
-
 def _milliseconds(dataset: TrainingDataset) -> int:
     return int(dataset.created_at.timestamp() * 1000)
-
-
-def _months(samples: pa.Table) -> list[str]:
-    times = samples["observation_time"].to_pylist()
-    return ["unknown" if time is None else f"{time:%Y-%m}" for time in times]
-
-
-def _histogram(column: pa.ChunkedArray, start: float) -> dict[str, Any]:
-    """Return counts in ten equal bins from `start` to 1, and how many values are unknown."""
-    values = column.drop_null().to_numpy()
-    counts, edges = np.histogram(values, bins=10, range=(start, 1.0))
-    return {
-        "edges": np.round(edges, 6).tolist(),
-        "counts": counts.tolist(),
-        "unknown": column.null_count,
-    }

@@ -10,6 +10,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 
+from astrid_training.description import REPORT, Description, describe_dataset
 from astrid_training.lineage import (
     DATASETS,
     finish_training_run,
@@ -38,21 +39,16 @@ def client(uri: str, tmp_path_factory: pytest.TempPathFactory) -> MlflowClient:
 
 
 @pytest.fixture(scope="module")
-def run(
-    published: Any, client: MlflowClient, uri: str, tmp_path_factory: pytest.TempPathFactory
-) -> Any:
-    folder = tmp_path_factory.mktemp("report")
-    page = folder / "report.html"
-    page.write_text("<!DOCTYPE html>")
+def description(published: Any, tmp_path_factory: pytest.TempPathFactory) -> Description:
+    folder = tmp_path_factory.mktemp("described")
+    packs = PackCache(published.store, tmp_path_factory.mktemp("packs"))
+    return describe_dataset(published.record, published.samples, packs, folder)
+
+
+@pytest.fixture(scope="module")
+def run(published: Any, client: MlflowClient, uri: str, description: Description) -> Any:
     run_id = log_training_dataset_info(
-        published.record,
-        published.samples,
-        published.record.quality_report,
-        uri,
-        packs=PackCache(published.store, folder),
-        report_html=page,
-        source_uri=SOURCE,
-        tags={"astrid.trigger": "test"},
+        published.record, description, uri, source_uri=SOURCE, tags={"astrid.trigger": "test"}
     )
     return client.get_run(run_id)
 
@@ -114,13 +110,13 @@ def test_the_input_is_our_dataset_with_its_source_and_schema(published: Any, run
 
 
 def test_the_report_distributions_and_sample_images_are_attached(
-    run: Any, uri: str, client: MlflowClient
+    run: Any, uri: str, description: Description
 ) -> None:
     folder = Path(download_artifacts(run_id=run.info.run_id, tracking_uri=uri))
     spread = json.loads((folder / "distributions.json").read_text())
     images = sorted((folder / "samples").iterdir())
 
-    assert (folder / "report.html").read_text() == "<!DOCTYPE html>"
+    assert (folder / "report.html").read_text() == (description.folder / REPORT).read_text()
     assert spread["split"] == {"quarantine": 1, "test": 48, "train": 143, "val": 48}
     assert spread["split_and_class"]["train"]["supernova"] == 24
     assert spread["month"] == {"2024-03": 240}
@@ -133,9 +129,9 @@ def test_the_report_distributions_and_sample_images_are_attached(
 
 
 def test_logging_again_returns_the_same_run(
-    published: Any, run: Any, uri: str, client: MlflowClient
+    published: Any, run: Any, uri: str, client: MlflowClient, description: Description
 ) -> None:
-    again = log_training_dataset_info(published.record, published.samples, {}, uri)
+    again = log_training_dataset_info(published.record, description, uri)
 
     assert again == run.info.run_id
     assert client.get_run(again).info.end_time == run.info.end_time
@@ -144,16 +140,16 @@ def test_logging_again_returns_the_same_run(
 
 
 def test_a_broken_run_is_completed_and_nothing_stands_in_it_twice(
-    published: Any, uri: str, client: MlflowClient, tmp_path: Path
+    published: Any, uri: str, client: MlflowClient, description: Description, tmp_path: Path
 ) -> None:
     other = dataclasses.replace(published.record, id=UUID(int=7), version_id="7" * 16)
-    missing = tmp_path / "missing.html"
+    missing = dataclasses.replace(description, folder=tmp_path / "missing")
     with pytest.raises(FileNotFoundError):
-        log_training_dataset_info(other, published.samples, {}, uri, report_html=missing)
+        log_training_dataset_info(other, missing, uri)
     (broken,) = _runs_of(client, other)
     assert broken.info.status == "FAILED"
 
-    run_id = log_training_dataset_info(other, published.samples, {}, uri)
+    run_id = log_training_dataset_info(other, description, uri)
 
     assert run_id == broken.info.run_id
     assert client.get_run(run_id).info.status == "FINISHED"
@@ -206,9 +202,9 @@ def test_a_failed_training_is_shown_as_failed(
 
 
 def test_an_unreachable_server_is_one_clear_connection_error(
-    published: Any, monkeypatch: pytest.MonkeyPatch
+    published: Any, description: Description, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
     with pytest.raises(TrackingUnavailableError, match="correct MLFLOW_TRACKING_URI"):
-        log_training_dataset_info(published.record, published.samples, {}, "http://127.0.0.1:9")
+        log_training_dataset_info(published.record, description, "http://127.0.0.1:9")
