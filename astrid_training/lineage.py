@@ -21,6 +21,7 @@ from astrid_training.tracking import (
     safe_name,
     tracking,
 )
+from astrid_training.version import code_version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -79,7 +80,7 @@ def log_training_dataset_info(
                 run_id,
                 metrics=as_metrics(_numbers(dataset), _milliseconds(dataset)),
                 params=as_params(_dataset_params(dataset, description)),
-                tags=as_tags(dataset_tags(dataset) | dict(tags or {})),
+                tags=as_tags(_dataset_run_tags(dataset) | dict(tags or {})),
             )
             client.log_inputs(
                 run_id, [dataset_input(dataset, "collection", source_uri, description.schema)]
@@ -136,9 +137,8 @@ def start_training_run(
         experiment = experiment_id(client, TRAININGS)
         name = f"unet_{dataset.name}_{dataset.version_id}"
         run_id = str(client.create_run(experiment, run_name=name).info.run_id)
-        client.log_batch(
-            run_id, params=as_params(params), tags=as_tags(dataset_tags(dataset) | dict(tags or {}))
-        )
+        own = {**dataset_tags(dataset), "astrid.code_version": code_version()}
+        client.log_batch(run_id, params=as_params(params), tags=as_tags({**own, **(tags or {})}))
         client.log_inputs(run_id, [dataset_input(dataset, "training", source_uri)])
     return run_id
 
@@ -221,6 +221,14 @@ def _dataset_params(dataset: TrainingDataset, description: Description) -> dict[
         "anomaly_types": asked.get("anomaly_types") or there["anomaly_types"],
         **{name: asked.get(name) for name in PARAMS},
         **{name: spec.get(name) for name in SPEC},
+    }
+
+
+def _dataset_run_tags(dataset: TrainingDataset) -> dict[str, str]:
+    return {
+        **dataset_tags(dataset),
+        "astrid.flow_run_id": dataset.flow_run_id or "",
+        "astrid.code_version": code_version(),
     }
 
 

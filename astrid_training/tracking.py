@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 import pyarrow.types as kinds
@@ -20,7 +20,7 @@ from astrid_training.urls import mask_url
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import DatasetInput, Metric, Param, RunTag
+    from mlflow.entities import DatasetInput, LoggedModel, Metric, Param, RunTag
 
 __all__ = [
     "TrackingUnavailableError",
@@ -32,6 +32,7 @@ __all__ = [
     "ending",
     "experiment_id",
     "log_numbers",
+    "logging_model",
     "safe_name",
     "tracking",
 ]
@@ -86,6 +87,32 @@ def ending(client: "MlflowClient", run_id: str) -> Iterator[None]:
         client.set_terminated(run_id, status)
 
 
+@contextmanager
+def logging_model(
+    client: "MlflowClient", run_id: str, name: str, kind: str, tags: Mapping[str, str]
+) -> Iterator["LoggedModel"]:
+    """Give the block a logged model that the run puts out; it is ready with the block, or failed.
+
+    Args:
+        client: of the server that has the run.
+        run_id: the run.
+        name: of the model.
+        kind: what models are grouped by.
+        tags: of the model.
+    """
+    from mlflow.entities import LoggedModelOutput
+
+    experiment = client.get_run(run_id).info.experiment_id
+    model = client.create_logged_model(experiment, name, run_id, dict(tags), model_type=kind)
+    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
+    status: Literal["READY", "FAILED"] = "FAILED"
+    try:
+        yield model
+        status = "READY"
+    finally:
+        client.finalize_logged_model(model.model_id, status)
+
+
 def experiment_id(client: "MlflowClient", name: str) -> str:
     """Return the id of the experiment, made if there is none of that name."""
     from mlflow.exceptions import MlflowException
@@ -109,7 +136,8 @@ def dataset_tags(dataset: TrainingDataset) -> dict[str, str]:
         "version_id": dataset.version_id,
         "parent_id": str(dataset.parent_id or ""),
         "spec_fingerprint": dataset.spec_fingerprint,
-        "flow_run_id": dataset.flow_run_id or "",
+        "derived_from": str(dataset.derived_from or ""),
+        "collection_flow_run_id": dataset.flow_run_id or "",
         **{f"{name}_digest": digest for name, digest in dataset.digests.items()},
     }
     return {f"astrid.{name}": value for name, value in tags.items()}

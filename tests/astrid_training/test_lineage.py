@@ -25,20 +25,6 @@ SOURCE = "s3://astrid/training/samples/abc.parquet"
 
 
 @pytest.fixture(scope="module")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
-
-
-@pytest.fixture(scope="module")
-def client(uri: str, tmp_path_factory: pytest.TempPathFactory) -> MlflowClient:
-    client = MlflowClient(tracking_uri=uri)
-    folder = tmp_path_factory.mktemp("artifacts").as_uri()
-    for name in (DATASETS, "astrid-training-runs"):
-        client.create_experiment(name, artifact_location=folder)
-    return client
-
-
-@pytest.fixture(scope="module")
 def description(published: Any, tmp_path_factory: pytest.TempPathFactory) -> Description:
     folder = tmp_path_factory.mktemp("described")
     packs = PackCache(published.store, tmp_path_factory.mktemp("packs"))
@@ -46,11 +32,15 @@ def description(published: Any, tmp_path_factory: pytest.TempPathFactory) -> Des
 
 
 @pytest.fixture(scope="module")
-def run(published: Any, client: MlflowClient, uri: str, description: Description) -> Any:
+def run(published: Any, mlflow: MlflowClient, mlflow_uri: str, description: Description) -> Any:
     run_id = log_training_dataset_info(
-        published.record, description, uri, source_uri=SOURCE, tags={"astrid.trigger": "test"}
+        published.record,
+        description,
+        mlflow_uri,
+        source_uri=SOURCE,
+        tags={"astrid.trigger": "test"},
     )
-    return client.get_run(run_id)
+    return mlflow.get_run(run_id)
 
 
 def test_the_run_bears_the_datasets_id_and_is_finished(published: Any, run: Any) -> None:
@@ -110,9 +100,9 @@ def test_the_input_is_our_dataset_with_its_source_and_schema(published: Any, run
 
 
 def test_the_report_distributions_and_sample_images_are_attached(
-    run: Any, uri: str, description: Description
+    run: Any, mlflow_uri: str, description: Description
 ) -> None:
-    folder = Path(download_artifacts(run_id=run.info.run_id, tracking_uri=uri))
+    folder = Path(download_artifacts(run_id=run.info.run_id, tracking_uri=mlflow_uri))
     spread = json.loads((folder / "distributions.json").read_text())
     images = sorted((folder / "samples").iterdir())
 
@@ -129,56 +119,59 @@ def test_the_report_distributions_and_sample_images_are_attached(
 
 
 def test_logging_again_returns_the_same_run(
-    published: Any, run: Any, uri: str, client: MlflowClient, description: Description
+    published: Any, run: Any, mlflow_uri: str, mlflow: MlflowClient, description: Description
 ) -> None:
-    again = log_training_dataset_info(published.record, description, uri)
+    again = log_training_dataset_info(published.record, description, mlflow_uri)
 
     assert again == run.info.run_id
-    assert client.get_run(again).info.end_time == run.info.end_time
-    history = client.get_metric_history(again, "total_samples")
+    assert mlflow.get_run(again).info.end_time == run.info.end_time
+    history = mlflow.get_metric_history(again, "total_samples")
     assert len(history) == 1
 
 
 def test_a_broken_run_is_completed_and_nothing_stands_in_it_twice(
-    published: Any, uri: str, client: MlflowClient, description: Description, tmp_path: Path
+    published: Any, mlflow_uri: str, mlflow: MlflowClient, description: Description, tmp_path: Path
 ) -> None:
     other = dataclasses.replace(published.record, id=UUID(int=7), version_id="7" * 16)
     missing = dataclasses.replace(description, folder=tmp_path / "missing")
     with pytest.raises(FileNotFoundError):
-        log_training_dataset_info(other, missing, uri)
-    (broken,) = _runs_of(client, other)
+        log_training_dataset_info(other, missing, mlflow_uri)
+    (broken,) = _runs_of(mlflow, other)
     assert broken.info.status == "FAILED"
 
-    run_id = log_training_dataset_info(other, description, uri)
+    run_id = log_training_dataset_info(other, description, mlflow_uri)
 
     assert run_id == broken.info.run_id
-    assert client.get_run(run_id).info.status == "FINISHED"
-    assert len(client.get_metric_history(run_id, "total_samples")) == 1
-    assert len(_runs_of(client, other)) == 1
+    assert mlflow.get_run(run_id).info.status == "FINISHED"
+    assert len(mlflow.get_metric_history(run_id, "total_samples")) == 1
+    assert len(_runs_of(mlflow, other)) == 1
 
 
-def _runs_of(client: MlflowClient, dataset: Any) -> list[Any]:
-    experiment: Any = client.get_experiment_by_name(DATASETS)
+def _runs_of(mlflow: MlflowClient, dataset: Any) -> list[Any]:
+    experiment: Any = mlflow.get_experiment_by_name(DATASETS)
     wanted = f"tags.`astrid.dataset_id` = '{dataset.id}'"
-    return list(client.search_runs([experiment.experiment_id], wanted))
+    return list(mlflow.search_runs([experiment.experiment_id], wanted))
 
 
 def test_a_training_is_linked_to_its_dataset(
-    published: Any, uri: str, client: MlflowClient, tmp_path: Path
+    published: Any, mlflow_uri: str, mlflow: MlflowClient, tmp_path: Path
 ) -> None:
     state = tmp_path / "unet.pt"
     state.write_bytes(b"weights")
     losses = [1 / step for step in range(1, 1502)]  # more than MLflow takes at once
 
     run_id = start_training_run(
-        published.record, {"steps": 1501, "width": 8}, uri, tags={"astrid.training_run_id": "t1"}
+        published.record,
+        {"steps": 1501, "width": 8},
+        mlflow_uri,
+        tags={"astrid.training_run_id": "t1"},
     )
-    log_training_metrics(run_id, uri, {"val_f1": 0.9}, losses)
-    finish_training_run(run_id, uri, [state])
+    log_training_metrics(run_id, mlflow_uri, {"val_f1": 0.9}, losses)
+    finish_training_run(run_id, mlflow_uri, [state])
 
-    run = client.get_run(run_id)
+    run = mlflow.get_run(run_id)
     (given,) = run.inputs.dataset_inputs  # type: ignore[union-attr]
-    curve = {point.step: point.value for point in client.get_metric_history(run_id, "loss")}
+    curve = {point.step: point.value for point in mlflow.get_metric_history(run_id, "loss")}
     assert run.info.status == "FINISHED"
     assert run.data.params == {"steps": "1501", "width": "8"}
     assert run.data.metrics["val_f1"] == 0.9
@@ -189,16 +182,16 @@ def test_a_training_is_linked_to_its_dataset(
     )
     assert run.data.tags["astrid.spec_fingerprint"] == published.record.spec_fingerprint
     assert run.data.tags["astrid.training_run_id"] == "t1"
-    assert [file.path for file in client.list_artifacts(run_id, "model")] == ["model/unet.pt"]
+    assert [file.path for file in mlflow.list_artifacts(run_id, "model")] == ["model/unet.pt"]
 
 
 def test_a_failed_training_is_shown_as_failed(
-    published: Any, uri: str, client: MlflowClient
+    published: Any, mlflow_uri: str, mlflow: MlflowClient
 ) -> None:
-    run_id = start_training_run(published.record, {}, uri)
-    finish_training_run(run_id, uri, status="FAILED")
+    run_id = start_training_run(published.record, {}, mlflow_uri)
+    finish_training_run(run_id, mlflow_uri, status="FAILED")
 
-    assert client.get_run(run_id).info.status == "FAILED"
+    assert mlflow.get_run(run_id).info.status == "FAILED"
 
 
 def test_an_unreachable_server_is_one_clear_connection_error(
