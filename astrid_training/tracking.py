@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
-import pyarrow.types as kinds
 
 from astrid_training.records import TrainingDataset
 from astrid_training.samples import SCHEMA
@@ -146,9 +145,7 @@ def dataset_tags(dataset: TrainingDataset) -> dict[str, str]:
 def dataset_input(
     dataset: TrainingDataset, context: str, source_uri: str | None, schema: pa.Schema = SCHEMA
 ) -> "DatasetInput":
-    """Return the dataset as MLflow knows it: its version_id is the digest there.
-
-    MLflow's own digests look at the first rows only, so that two datasets could share one.
+    """Return the dataset as an input of a run: its version_id is the digest there.
 
     Args:
         dataset: its row in the database.
@@ -156,33 +153,12 @@ def dataset_input(
         source_uri: where the samples table lies; None: its key in the store.
         schema: of the samples table.
     """
-    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.entities import DatasetInput, InputTag
 
-    uri = source_uri or dataset.samples_key
-    columns = [{"name": field.name, "type": _mlflow_type(field.type)} for field in schema]
-    profile = {
-        "num_rows": dataset.total_samples,
-        "splits": dataset.splits,
-        "classes": dataset.classes,
-        "spec_fingerprint": dataset.spec_fingerprint,
-        "content_digest": dataset.digests["content"],
-    }
-    entity = Dataset(
-        name=dataset.name,
-        digest=dataset.version_id,
-        source_type="s3" if uri.startswith("s3:") else "local",
-        source=json.dumps({"uri": uri}),
-        schema=json.dumps({"mlflow_colspec": columns}),
-        profile=json.dumps(profile, sort_keys=True),
-    )
+    from astrid_training.mlflow_dataset import from_astrid  # after MLflow, which imports it
+
+    entity = from_astrid(dataset, source_uri=source_uri, columns=schema)._to_mlflow_entity()  # noqa: SLF001 - as mlflow.log_input does
     return DatasetInput(entity, tags=[InputTag("mlflow.data.context", context)])
-
-
-def _mlflow_type(kind: pa.DataType) -> str:
-    known = {"string": "string", "bool": "boolean", "int32": "integer", "int64": "long"}
-    if kinds.is_timestamp(kind):
-        return "datetime"
-    return known.get(str(kind), "double")
 
 
 def log_numbers(uri: str, run_id: str, numbers: Mapping[str, float]) -> None:

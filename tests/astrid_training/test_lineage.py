@@ -19,8 +19,11 @@ from astrid_training.lineage import (
     start_training_run,
 )
 from astrid_training.packs import PackCache
+from astrid_training.plots import PLOTS
 from astrid_training.tracking import TrackingUnavailableError
+from astrid_training.version import code_version
 
+PARENT = UUID(int=112)
 SOURCE = "s3://astrid/training/samples/abc.parquet"
 
 
@@ -33,11 +36,15 @@ def description(published: Any, tmp_path_factory: pytest.TempPathFactory) -> Des
 
 @pytest.fixture(scope="module")
 def run(published: Any, mlflow: MlflowClient, mlflow_uri: str, description: Description) -> Any:
+    parent = dataclasses.replace(
+        published.record, id=PARENT, version_id="f" * 16, mlflow_run_id="parents-run"
+    )
     run_id = log_training_dataset_info(
-        published.record,
+        dataclasses.replace(published.record, parent_id=PARENT),
         description,
         mlflow_uri,
         source_uri=SOURCE,
+        parent=parent,
         tags={"astrid.trigger": "test"},
     )
     return mlflow.get_run(run_id)
@@ -48,7 +55,7 @@ def test_the_run_bears_the_datasets_id_and_is_finished(published: Any, run: Any)
     assert run.info.status == "FINISHED"
 
 
-def test_metrics_are_those_of_the_report_with_splits_and_classes(run: Any) -> None:
+def test_metrics_are_those_of_the_report_with_splits_and_classes(published: Any, run: Any) -> None:
     metrics = run.data.metrics
 
     assert metrics["total_samples"] == 240
@@ -58,6 +65,8 @@ def test_metrics_are_those_of_the_report_with_splits_and_classes(run: Any) -> No
     assert metrics["label_consistency"] == 0.93
     assert [metrics[f"split/{name}"] for name in ("train", "val", "test")] == [143, 48, 48]
     assert metrics["class/supernova"] == 40
+    components = published.record.quality_report["components"]
+    assert {name: metrics[f"quality/{name}"] for name in components} == components
 
 
 def test_params_tell_how_it_was_collected(run: Any) -> None:
@@ -80,6 +89,15 @@ def test_tags_hold_every_digest_in_full(published: Any, run: Any) -> None:
     assert tags["astrid.version_id"] == published.record.version_id
     assert tags["astrid.flow_run_id"] == "8d0f"
     assert tags["astrid.trigger"] == "test"
+    assert tags["astrid.code_version"] == code_version()
+
+
+def test_tags_name_the_parent_its_version_and_its_run(run: Any) -> None:
+    tags = run.data.tags
+
+    assert tags["astrid.parent_id"] == str(PARENT)
+    assert tags["astrid.parent_version_id"] == "f" * 16
+    assert tags["astrid.parent_mlflow_run_id"] == "parents-run"
 
 
 def test_the_input_is_our_dataset_with_its_source_and_schema(published: Any, run: Any) -> None:
@@ -91,8 +109,7 @@ def test_the_input_is_our_dataset_with_its_source_and_schema(published: Any, run
 
     assert given.dataset.name == "validated-detections"
     assert given.dataset.digest == published.record.version_id
-    assert json.loads(given.dataset.source) == {"uri": SOURCE}
-    assert given.dataset.source_type == "s3"
+    assert json.loads(given.dataset.source)["uri"] == SOURCE
     assert json.loads(given.dataset.profile)["num_rows"] == 240
     assert columns["weight"] == "double"
     assert columns["observation_time"] == "datetime"
@@ -113,6 +130,8 @@ def test_the_report_distributions_and_sample_images_are_attached(
     assert sum(spread["confidence"]["counts"]) == 240
     assert sum(spread["quality_score"]["counts"]) == 240 - 24
     assert spread["quality_score"]["unknown"] == 24
+    assert sum(spread["sky"]["counts"].values()) == 240
+    assert {plot.stem for plot in (folder / "plots").iterdir()} == set(PLOTS)
     assert 0 < len(images) <= 10
     assert {image.name.split("-")[0] for image in images} == set(spread["class"])
     assert all(image.read_bytes().startswith(b"\x89PNG") for image in images)
