@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from astrid_training.description import DISTRIBUTIONS, PLOTS, REPORT, SAMPLES, Description
 from astrid_training.records import TrainingDataset
 from astrid_training.tracking import (
+    MOST_METRICS,
     TrackingUnavailableError,
     as_metrics,
     as_params,
@@ -43,7 +44,6 @@ DATASETS = "astrid-training-data"
 TRAININGS = "astrid-training-runs"
 """Experiment with one run a training."""
 
-MOST_METRICS = 1000  # that MLflow takes at once
 METRICS = ("quality_score", "image_quality_score", "label_consistency", "mean_confidence")
 PARAMS = ("name", "bands", "max_samples", "quality_score_threshold", "validation_status")
 SPEC = ("channels", "stamp_size", "margin", "background", "scale", "clip")
@@ -239,7 +239,7 @@ def _dataset_run_tags(dataset: TrainingDataset, parent: TrainingDataset | None) 
     return {
         **dataset_tags(dataset),
         "astrid.flow_run_id": dataset.flow_run_id or "",
-        "astrid.code_version": code_version(),
+        "astrid.code_version": dataset.code_version or "",
         "astrid.parent_version_id": parent.version_id if parent else "",
         "astrid.parent_mlflow_run_id": (parent.mlflow_run_id if parent else None) or "",
         "mlflow.note.content": _note(dataset),

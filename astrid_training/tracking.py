@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, LoggedModel, Metric, Param, RunTag
 
 __all__ = [
+    "MOST_METRICS",
     "TrackingUnavailableError",
     "as_metrics",
     "as_params",
@@ -32,6 +33,7 @@ __all__ = [
     "experiment_id",
     "log_numbers",
     "logging_model",
+    "safe_key",
     "safe_name",
     "tracking",
 ]
@@ -42,6 +44,8 @@ ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout is for the caller's own output
 }
+MOST_METRICS = 1000
+"""That MLflow takes at once."""
 LONGEST_VALUE = 6000  # of a parameter, characters
 PASSING = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"}
 
@@ -199,3 +203,8 @@ def as_tags(values: Mapping[str, str]) -> list["RunTag"]:
 def safe_name(name: str) -> str:
     """Return the name with what MLflow refuses in keys and file names replaced."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+
+
+def safe_key(name: str) -> str:
+    """Return the name with what MLflow refuses in a metric's name replaced; slashes group."""
+    return "/".join(safe_name(part) for part in name.split("/"))
