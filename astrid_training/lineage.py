@@ -236,14 +236,14 @@ def _dataset_params(dataset: TrainingDataset, description: Description) -> dict[
 
 
 def _dataset_run_tags(dataset: TrainingDataset, parent: TrainingDataset | None) -> dict[str, str]:
-    return {
-        **dataset_tags(dataset),
-        "astrid.flow_run_id": dataset.flow_run_id or "",
-        "astrid.code_version": dataset.code_version or "",
-        "astrid.parent_version_id": parent.version_id if parent else "",
-        "astrid.parent_mlflow_run_id": (parent.mlflow_run_id if parent else None) or "",
+    more = {
+        "astrid.flow_run_id": dataset.flow_run_id,
+        "astrid.code_version": dataset.code_version,
+        "astrid.parent_version_id": parent and parent.version_id,
+        "astrid.parent_mlflow_run_id": parent and parent.mlflow_run_id,
         "mlflow.note.content": _note(dataset),
     }
+    return dataset_tags(dataset) | {name: value for name, value in more.items() if value}
 
 
 def _note(dataset: TrainingDataset) -> str:

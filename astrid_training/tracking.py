@@ -143,7 +143,7 @@ def dataset_tags(dataset: TrainingDataset) -> dict[str, str]:
         "collection_flow_run_id": dataset.flow_run_id or "",
         **{f"{name}_digest": digest for name, digest in dataset.digests.items()},
     }
-    return {f"astrid.{name}": value for name, value in tags.items()}
+    return {f"astrid.{name}": value for name, value in tags.items() if value}
 
 
 def dataset_input(
@@ -159,7 +159,7 @@ def dataset_input(
     """
     from mlflow.entities import DatasetInput, InputTag
 
-    from astrid_training.mlflow_dataset import from_astrid  # after MLflow, which imports it
+    from astrid_training.mlflow_dataset import from_astrid  # MLflow, in `tracking`, comes first
 
     entity = from_astrid(dataset, source_uri=source_uri, columns=schema)._to_mlflow_entity()  # noqa: SLF001 - as mlflow.log_input does
     return DatasetInput(entity, tags=[InputTag("mlflow.data.context", context)])

@@ -28,12 +28,16 @@ from sqlalchemy import Engine, text
 
 from astrid_training.catalogue import TrainingDatasetManager
 from astrid_training.database import open_database
+from astrid_training.provenance import Ends
+from astrid_training.records import TrainingRun
 from astrid_training.run_metrics import STEPS, WHOLE, read_run_metrics
 from astrid_training.simulate import SkyPlan
 from astrid_training.trainings import training_runs
+from astrid_training.version import code_version
 from deployments.bootstrap import bootstrap
 from deployments.collect_command import parameters_from
 from deployments.events import emit_batch_closed
+from deployments.lineage_command import lookup
 from deployments.runs import run_and_wait, wait_for
 from deployments.simulated import simulate_sky
 from tasks.deployment_runs import COLLECTION
@@ -138,6 +142,36 @@ def test_a_deployment_run_makes_a_dataset_and_trains_on_it(
     assert published["payload"]["content_digest"] == outcome["digests"]["content"]
     trained = told_event(TRAINING_COMPLETED, f"astrid.training.{training.id}")
     assert trained["payload"]["metrics"] == training.performance_metrics
+    check_lineage(ready, outcome, training)
+
+
+def check_lineage(ready: Any, outcome: dict[str, Any], training: TrainingRun) -> None:
+    """Check that the digest leads to everything, and the model back to the same."""
+    assert training.model_id is not None
+    model = f"{training.registered_name}/{training.registered_version}"
+    for wanted in (outcome["digests"]["content"][:12], model, str(training.model_id)):
+        found = lookup(ready.settings, wanted, Ends())
+        assert found.dataset["id"] == outcome["dataset_id"]
+        assert found.unknown == []
+        assert found.parameters["survey_ids"] == ["sim_small"]
+        assert found.labels["events"] > 50
+        assert found.sources["bytes"] > 1e6
+        assert found.sources["missing"] == 0
+        assert set(found.packs) == {
+            "samples",
+            "images",
+            "flags",
+            "masks",
+            "measures",
+            "significance",
+        }
+        assert found.flow_run["id"] == outcome["flow_run_id"]
+        assert found.code_version == code_version()
+        assert found.mlflow["url"].endswith(f"/runs/{outcome['mlflow_run_id']}")
+        (told,) = found.trainings
+        assert told["registered"] == [model]
+        assert told["mlflow"]["run_id"] == training.mlflow_run_id
+        assert told["metrics"] == training.performance_metrics
 
 
 def check_metrics(

@@ -15,6 +15,7 @@ from astrid_training.local_cache import LocalCache
 from astrid_training.records import TrainingDataset
 from astrid_training.warming import WarmDataset, warm_dataset
 from deployments.api import load as loading
+from deployments.api.lineage import DatasetLineage
 from deployments.api.models import DatasetRecord, LoadedDataset, QualityReport
 
 Look = Callable[..., Any]
@@ -56,8 +57,20 @@ def test_a_dataset_is_told_judged_reported_and_loaded(
     assert QualityReport.model_validate(quality).quality_score == published.quality_score
     assert quality == {**published.quality_report, "metrics": {"note": "looked at"}}
 
+    _check_lineage(published, api)
     _check_report(sky, published, api)
     _check_load(sky, published, api)
+
+
+def _check_lineage(published: TrainingDataset, api: TestClient) -> None:
+    for wanted in (published.id, published.digests["content"][:12]):
+        told = DatasetLineage.model_validate(api.get(f"/training/datasets/{wanted}/lineage").json())
+        assert told.dataset["id"] == str(published.id)
+        assert told.labels["events"] > 50
+        assert told.sources["objects"] > 5
+        assert told.packs["images"]["bytes"] > 1e6
+        assert any("MLflow was not asked" in sentence for sentence in told.unknown)
+    assert api.get(f"/training/datasets/{'9' * 12}/lineage").status_code == 404
 
 
 def _check_etag(sky: Any, published: TrainingDataset, api: TestClient, tag: str) -> None:
