@@ -14,6 +14,7 @@ from deployments.freshness_command import freshness
 from deployments.gc_command import gc
 from deployments.import_command import import_alerts
 from deployments.looks import datasets, quality, report, revoke, show
+from deployments.review_command import review
 from deployments.token_command import token
 
 __all__ = ["app", "main"]
@@ -225,6 +226,7 @@ app.command()(restore)
 app.command()(demo)
 app.command()(api)
 app.add_typer(token, name="token")
+app.add_typer(review, name="review")
 
 
 @app.command()

@@ -10,6 +10,7 @@ from deployments.api.collect import add_collect
 from deployments.api.datasets import add_datasets
 from deployments.api.load import add_load
 from deployments.api.problems import ProblemRoute
+from deployments.api.review import add_review
 from deployments.api.runs import add_runs
 from deployments.api.service import Service
 
@@ -52,4 +53,5 @@ def router_of(service: Service, authorize: Authorize | None = None) -> APIRouter
     add_datasets(router, service, known)
     add_load(router, service, known)
     add_runs(router, service, known)
+    add_review(router, service, known)
     return router

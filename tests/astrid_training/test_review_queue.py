@@ -74,12 +74,10 @@ def test_the_queue_holds_what_is_least_known_and_a_share_by_chance(
     assert len({one.detection_id for one in queue.items}) == 40
     for one in queue.items:
         assert one.score == pytest.approx(one.uncertainty + 0.5 * one.disagreement + one.rarity)
-        if one.n_votes == 0:
+        if one.p_real is None:
             assert one.detection_id in unreviewed
-            assert (one.p_real, one.disagreement) == (None, 0)
-            p = one.model_score
-        else:
-            p = one.p_real
+            assert (one.n_votes, one.disagreement) == (0, 0)
+        p = one.model_score if one.p_real is None else one.p_real
         assert p is not None
         assert one.uncertainty == pytest.approx(bits(p), abs=1e-9)
     audit = [one for one in queue.items if one.selected_for == "random_audit"]
