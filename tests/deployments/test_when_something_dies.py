@@ -82,10 +82,10 @@ def until(holds: Callable[[], Any], timeout_s: float = 90.0) -> None:
 @pytest.fixture
 def hold(
     stack: Any, client: SyncPrefectClient, request: pytest.FixtureRequest
-) -> Callable[[int], Held]:
+) -> Callable[..., Held]:
     """Return a function that starts a batch's collection and returns when it stands still."""
 
-    def begin(number: int) -> Held:
+    def begin(number: int, **environment: str) -> Held:
         name, batch_id = f"case {number}", f"batch-{uuid4()}"
         gate = stack.home / "run" / batch_id
         gate.touch()
@@ -103,7 +103,8 @@ def hold(
         }
         fault = {"ASTRID_FAULT": f"make_masks:before:wait={gate}"}
         client.update_deployment(
-            deployment.id, DeploymentUpdate(parameters=asked, job_variables={"env": fault})
+            deployment.id,
+            DeploymentUpdate(parameters=asked, job_variables={"env": fault | environment}),
         )
         run = forward_batch(batch_id, datetime.now(UTC))
         until(lambda: gate.read_text().endswith("\n"))
@@ -203,6 +204,30 @@ def test_a_worker_and_its_flow(
     assert found == {"dead run", "task run left running", "lost batch"}
     assert state_of(client, held.run_id) == "Crashed"
     assert states_of_steps(client, held.run_id) == {"Completed", "Crashed"}
+    check_published(held, forward_batch(held.batch_id, datetime.now(UTC)).id)
+
+
+def test_a_server_that_was_away_for_longer_than_a_run_may_be_silent(
+    stack: Any, client: SyncPrefectClient, hold: Any, check_published: Any
+) -> None:
+    silence_s = 70.0
+    held = hold(8, PREFECT_FLOWS_HEARTBEAT_FREQUENCY="30")  # the most often that there is
+    until(lambda: has_beaten(client, held.run_id))
+
+    kill(stack, "prefect_server")
+    time.sleep(silence_s)
+    up(stack.home)
+
+    assert kinds(reconcile(stack, silence_s), held) == set()
+    assert state_of(client, held.run_id) == "Running"
+
+    kill(stack, "worker")
+    held.process.kill()
+    up(stack.home)
+    held.gate.unlink()
+    time.sleep(silence_s)
+    assert "dead run" in kinds(reconcile(stack, silence_s), held)
+    assert state_of(client, held.run_id) == "Crashed"
     check_published(held, forward_batch(held.batch_id, datetime.now(UTC)).id)
 
 
