@@ -13,6 +13,7 @@ from deployments.demo import demo
 from deployments.freshness_command import freshness
 from deployments.gc_command import gc
 from deployments.import_command import import_alerts
+from deployments.lineage_command import lineage
 from deployments.looks import datasets, quality, report, revoke, show
 from deployments.review_command import review
 from deployments.token_command import token
@@ -217,6 +218,7 @@ app.command()(collect)
 app.command()(datasets)
 app.command()(show)
 app.command()(quality)
+app.command()(lineage)
 app.command()(report)
 app.command()(revoke)
 app.command()(freshness)
