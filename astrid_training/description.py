@@ -6,7 +6,7 @@ Whoever logs them needs neither samples nor pixels.
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,18 @@ from astrid_training.report import write_report
 from astrid_training.samples import class_names
 from astrid_training.tracking import safe_name
 
-__all__ = ["DISTRIBUTIONS", "PLOTS", "REPORT", "SAMPLES", "Description", "describe_dataset"]
+__all__ = [
+    "COMPARISON",
+    "DISTRIBUTIONS",
+    "PLOTS",
+    "REPORT",
+    "SAMPLES",
+    "Description",
+    "describe_dataset",
+]
 
 REPORT, DISTRIBUTIONS, PLOTS, SAMPLES = "report.html", "distributions.json", "plots", "samples"
+COMPARISON = "comparison.json"
 """Names in the folder."""
 SKY_ORDER = 3  # HEALPix pixels of 7.3 degrees
 MOST_IMAGES = 10
@@ -40,10 +49,16 @@ class Description:
     """time_range_days (first observation to last), survey_sources, anomaly_types (of the real ones)."""
     schema: pa.Schema
     """Of the samples table, with its quality metrics."""
+    differences: Mapping[str, int] = field(default_factory=dict)
+    """From its parent, see `Comparison.numbers`; empty where it has none."""
 
 
 def describe_dataset(
-    dataset: TrainingDataset, samples: pa.Table, packs: PackCache, folder: Path
+    dataset: TrainingDataset,
+    samples: pa.Table,
+    packs: PackCache,
+    folder: Path,
+    parent: pa.Table | None = None,
 ) -> Description:
     """Write report, distributions, plots of them and pictures of a few samples into `folder`.
 
@@ -54,6 +69,7 @@ def describe_dataset(
         samples: its samples table.
         packs: where its stamps and masks are.
         folder: where the files go; made if it is not there.
+        parent: the samples table of its parent, to compare it with.
 
     Raises:
         MissingObjectError: if a pack that is shown is not there.
@@ -65,6 +81,7 @@ def describe_dataset(
     (folder / DISTRIBUTIONS).write_text(document, encoding="utf-8")
     write_plots(samples, folder / PLOTS)
     _write_pictures(samples, packs, PreprocessSpec(**dataset.preprocess_spec), folder / SAMPLES)
+    differences = {} if parent is None else _compare(parent, samples, folder / COMPARISON)
     return Description(
         folder,
         {
@@ -73,7 +90,19 @@ def describe_dataset(
             "anomaly_types": _real_classes(samples),
         },
         samples.schema,
+        differences,
     )
+
+
+def _compare(parent: pa.Table, samples: pa.Table, to: Path) -> dict[str, int]:
+    """Write what differs from the parent and return its numbers."""
+    from astrid_training.compare import (
+        compare,
+    )  # brings scipy.stats; who logs what is written needs none
+
+    found = compare(parent, samples)
+    to.write_text(json.dumps(found.to_dict(), indent=2), encoding="utf-8")
+    return found.numbers()
 
 
 def _distributions(samples: pa.Table) -> dict[str, Any]:
