@@ -15,6 +15,7 @@ from astrid_training.memory import give_back
 from astrid_training.packs import put_table
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.records import BuiltBatch, Leaks, Plan, PublishedDataset, Selection
+from astrid_training.report import report_context
 from astrid_training.samples import read_samples
 from astrid_training.workplace import Workplace
 
@@ -93,7 +94,8 @@ def describe_dataset(place: Workplace, dataset_id: str, folder: Path) -> Descrip
     """Write what is said of a dataset into `folder`; see `description.describe_dataset`."""
     store, dataset = place.store(), get_dataset(place.database(), dataset_id)
     samples = read_samples(store, dataset.samples_key)
-    described = description.describe_dataset(dataset, samples, place.packs(), folder)
+    context = report_context(place.database(), dataset)
+    described = description.describe_dataset(dataset, samples, place.packs(), folder, context)
     del samples
     give_back()
     return described

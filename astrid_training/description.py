@@ -18,7 +18,7 @@ from astrid_training.contact_sheet import choose, pictures
 from astrid_training.packs import PackCache
 from astrid_training.params import PreprocessSpec
 from astrid_training.records import TrainingDataset
-from astrid_training.report import write_report
+from astrid_training.report import ReportContext, write_report
 from astrid_training.samples import class_names
 from astrid_training.tracking import safe_name
 
@@ -41,7 +41,11 @@ class Description:
 
 
 def describe_dataset(
-    dataset: TrainingDataset, samples: pa.Table, packs: PackCache, folder: Path
+    dataset: TrainingDataset,
+    samples: pa.Table,
+    packs: PackCache,
+    folder: Path,
+    context: ReportContext | None = None,
 ) -> Description:
     """Write report, distributions and pictures of a few samples into `folder`.
 
@@ -52,11 +56,12 @@ def describe_dataset(
         samples: its samples table.
         packs: where its stamps and masks are.
         folder: where the files go; made if it is not there.
+        context: what the report tells beside.
 
     Raises:
         MissingObjectError: if a pack that is shown is not there.
     """
-    write_report(dataset, samples, packs, folder / REPORT)
+    write_report(dataset, samples, packs, folder / REPORT, context)
     document = json.dumps(_distributions(samples), indent=2, sort_keys=True)
     (folder / DISTRIBUTIONS).write_text(document, encoding="utf-8")
     _write_pictures(samples, packs, PreprocessSpec(**dataset.preprocess_spec), folder / SAMPLES)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from html.parser import HTMLParser
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,40 +15,8 @@ from astrid_training.records import FunnelRow
 from astrid_training.report import funnel_lines, write_refusal, write_report
 from astrid_training.surveys.profiles import BandReference
 
+Parse = Callable[[Path], Any]
 HOSTILE = '<script>alert("x")</script>'
-VOID = {"meta", "img", "br", "link", "input", "hr"}
-
-
-class Page(HTMLParser):
-    """Collects tags, attributes and text, and checks that tags are closed in order."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str, str]] = []
-        self.words: list[str] = []
-        self._open: list[str] = []
-        self.feed(page)
-        assert not self._open, f"never closed: {self._open}"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data.strip())
-
-    def values(self, tag: str, name: str) -> list[str]:
-        return [v for t, n, v in self.attributes if (t, n) == (tag, name)]
-
-    @property
-    def text(self) -> str:
-        return re.sub(r"\s+", " ", " ".join(self.words))
 
 
 @pytest.fixture(scope="module")
@@ -59,28 +27,30 @@ def written(published: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def page(written: Path) -> Page:
-    return Page(written.read_text(encoding="utf-8"))
+def page(written: Path, parse: Parse) -> Any:
+    return parse(written)
 
 
-def test_nothing_is_fetched_from_elsewhere(written: Path, page: Page) -> None:
+def test_nothing_is_fetched_from_elsewhere(written: Path, page: Any) -> None:
     sources = page.values("img", "src")
 
     assert sources
     assert all(source.startswith("data:image/png;base64,") for source in sources)
     assert not {"script", "link", "iframe", "object"} & set(page.tags)
-    assert "http" not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", written.read_text())
-    assert "url(" not in written.read_text()
+    text = re.sub(r"base64,[A-Za-z0-9+/=]+", "", written.read_text())
+    assert not re.findall(r"https?:|//", text)
+    assert set(re.findall(r"url\((.)", text)) == {"#"}
+    assert "default-src 'none'" in text
 
 
-def test_it_shows_that_nothing_leaks(page: Page) -> None:
+def test_it_shows_that_nothing_leaks(page: Any) -> None:
     assert "41 objects in 37 sky groups, the largest of 9 samples" in page.text
     assert "1 crowded groups were cut into 4 tiles" in page.text
     assert "5 moving objects have no designation" in page.text
     assert "near duplicates 0" in page.text
 
 
-def test_it_says_what_was_published(published: Any, page: Page) -> None:
+def test_it_says_what_was_published(published: Any, page: Any) -> None:
     record = published.record
     for fact in (record.name, record.version_id, str(record.id), "0.931", "50.0%", record.status):
         assert fact in page.text
@@ -88,13 +58,17 @@ def test_it_says_what_was_published(published: Any, page: Page) -> None:
     assert all(digest in page.text for digest in record.digests.values())
     assert "asteroid real 24 8 8 0 40" in page.text
     assert "all 143 48 48 1 240" in page.text
-    assert "sim_ztf, band g real 72 24 24 0 120" in page.text
+    assert (
+        "sim_ztf, band g class label train val test quarantine all asteroid real 24 8" in page.text
+    )
     assert "image quality 0.880 0.35 0.308" in page.text
     assert "two classes ✓ passed 120 real and 120 rejected" in page.text
     assert "val holds 3 rejected sky groups" in page.text
 
 
-def test_reviewers_are_told_with_what_was_learned_of_them(published: Any, tmp_path: Path) -> None:
+def test_reviewers_are_told_with_what_was_learned_of_them(
+    parse: Parse, published: Any, tmp_path: Path
+) -> None:
     reviews = {
         "votes": {"counts": 7},
         "unmapped_words": {},
@@ -128,13 +102,13 @@ def test_reviewers_are_told_with_what_was_learned_of_them(published: Any, tmp_pa
         record, published.samples.slice(0, 1), PackCache(published.store, tmp_path), tmp_path / "r"
     )
 
-    text = Page(path.read_text()).text
+    text = parse(path).text
     assert "ada <b> 5 2 0.910 0.850 unknown high 4, none 1" in text
     assert "100.0% of their pairs agree (Krippendorff's alpha unknown)" in text
     assert "the model scored at least 0.4" in text
 
 
-def test_the_funnel_adds_up_before_the_readers_eyes(page: Page) -> None:
+def test_the_funnel_adds_up_before_the_readers_eyes(page: Any) -> None:
     assert "ambiguous its reviewers do not settle it; a further review decides −12 245" in page.text
     assert "257 selected − 17 dropped = 240 kept ✓ adds up" in page.text
 
@@ -164,18 +138,19 @@ def test_funnel_lines_count_down() -> None:
     assert [bool(line.meaning) for line in lines] == [False, True, True, False]
 
 
-def test_every_stamp_has_its_key_class_confidence_and_alt_text(published: Any, page: Page) -> None:
+def test_every_stamp_has_its_key_class_confidence_and_alt_text(published: Any, page: Any) -> None:
     shown = re.findall(r"\b[0-9a-f]{32}\b", page.text)
     rows = {row["sample_key"]: row for row in published.samples.to_pylist()}
 
-    assert len(page.values("img", "alt")) == len(shown) == 6 * 3 * 3 + 1
+    assert len(page.values("img", "alt")) == len(shown) == 3 * 9 + 6 * 3 * 3 + 1
     for key, alt in zip(shown, page.values("img", "alt"), strict=True):
-        assert rows[key]["anomaly_type"] in alt
+        assert rows[key]["anomaly_type"].replace("_", " ") in alt
         assert rows[key]["split"] in alt
-    assert f"supernova, confidence {rows[shown[9]]['confidence']:.2f}" in page.text
+    first = rows[shown[0]]
+    assert f"in {first['split']}, confidence {first['confidence']:.2f}" in page.text
 
 
-def test_headings_descend_one_level_at_a_time_and_tables_are_labelled(page: Page) -> None:
+def test_headings_descend_one_level_at_a_time_and_tables_are_labelled(page: Any) -> None:
     levels = [int(tag[1]) for tag in page.tags if re.fullmatch(r"h[1-6]", tag)]
 
     assert levels[0] == 1
@@ -203,7 +178,7 @@ def test_the_same_dataset_gives_the_same_bytes(
     assert again.read_bytes() == written.read_bytes()
 
 
-def test_text_of_others_is_escaped(published: Any, tmp_path: Path) -> None:
+def test_text_of_others_is_escaped(parse: Parse, published: Any, tmp_path: Path) -> None:
     samples = published.samples.slice(0, 4)
     for name in ("anomaly_type", "survey", "band"):
         place = samples.column_names.index(name)
@@ -226,22 +201,22 @@ def test_text_of_others_is_escaped(published: Any, tmp_path: Path) -> None:
         record, samples, PackCache(published.store, tmp_path), tmp_path / "report.html"
     )
 
-    page = Page(path.read_text())
+    page = parse(path)
     assert "script" not in page.tags
     assert page.text.count("alert(") >= 12
 
 
-def test_an_empty_report_still_makes_a_page(published: Any, tmp_path: Path) -> None:
+def test_an_empty_report_still_makes_a_page(parse: Parse, published: Any, tmp_path: Path) -> None:
     bare = dataclasses.replace(published.record, quality_report={}, description=None)
 
     path = write_report(
         bare, published.samples.slice(0, 0), PackCache(published.store, tmp_path), tmp_path / "r"
     )
 
-    assert "unknown" in Page(path.read_text()).text
+    assert "unknown" in parse(path).text
 
 
-def test_a_refusal_gives_its_reasons_first(published: Any, tmp_path: Path) -> None:
+def test_a_refusal_gives_its_reasons_first(parse: Parse, published: Any, tmp_path: Path) -> None:
     reasons = ["no sample in val: collect more of the sky", f"only 3 real {HOSTILE}"]
     report = published.record.quality_report
 
@@ -249,7 +224,7 @@ def test_a_refusal_gives_its_reasons_first(published: Any, tmp_path: Path) -> No
         f"nightly {HOSTILE}", reasons, published.record.funnel, report, tmp_path / "refusal.html"
     )
 
-    page = Page(path.read_text())
+    page = parse(path)
     assert "script" not in page.tags
     assert "was refused" in page.text
     assert page.text.index(reasons[0]) < page.text.index("From reviews to samples")
@@ -257,7 +232,9 @@ def test_a_refusal_gives_its_reasons_first(published: Any, tmp_path: Path) -> No
     assert "image quality 0.880" in page.text
 
 
-def test_a_refusal_keeps_everything_that_was_found_out(published: Any, tmp_path: Path) -> None:
+def test_a_refusal_keeps_everything_that_was_found_out(
+    parse: Parse, published: Any, tmp_path: Path
+) -> None:
     report = published.record.quality_report | {
         "gates": [
             {
@@ -287,7 +264,7 @@ def test_a_refusal_keeps_everything_that_was_found_out(published: Any, tmp_path:
 
     path = write_refusal("x", ["a"], published.record.funnel, report, tmp_path / "r.html", params)
 
-    page = Page(path.read_text())
+    page = parse(path)
     for told in (
         "coverage ✗ let through",
         "count 276",
