@@ -12,7 +12,7 @@ import pytest
 
 from astrid_training.packs import PackCache
 from astrid_training.records import FunnelRow
-from astrid_training.report import funnel_lines, write_refusal, write_report
+from astrid_training.report import RejectExample, ReportContext, write_refusal, write_report
 from astrid_training.surveys.profiles import BandReference
 
 Parse = Callable[[Path], Any]
@@ -124,20 +124,6 @@ def test_a_funnel_that_loses_somebody_says_so(published: Any, tmp_path: Path) ->
     assert "✗ does not add up" in path.read_text()
 
 
-def test_funnel_lines_count_down() -> None:
-    rows = [
-        FunnelRow("fetch", "selected", 10),
-        FunnelRow("fetch", "ambiguous", 3),
-        FunnelRow("build", "edge", 1),
-        FunnelRow("persist", "kept", 6),
-    ]
-
-    lines = funnel_lines(rows)
-
-    assert [line.remaining for line in lines] == [10, 7, 6, 6]
-    assert [bool(line.meaning) for line in lines] == [False, True, True, False]
-
-
 def test_every_stamp_has_its_key_class_confidence_and_alt_text(published: Any, page: Any) -> None:
     shown = re.findall(r"\b[0-9a-f]{32}\b", page.text)
     rows = {row["sample_key"]: row for row in published.samples.to_pylist()}
@@ -159,6 +145,67 @@ def test_headings_descend_one_level_at_a_time_and_tables_are_labelled(page: Any)
     assert page.tags.count("caption") == page.tags.count("table")
     assert len(page.values("th", "scope")) == page.tags.count("th")
     assert page.values("html", "lang") == ["en"]
+
+
+def _contrast(one: str, other: str) -> float:
+    """Return the ratio of two colours as WCAG 2.2 has it, 1 to 21."""
+
+    def luminance(colour: str) -> float:
+        parts = [part / 255 for part in bytes.fromhex(colour.removeprefix("#"))]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_words_and_marks_stand_out_from_what_they_stand_on(written: Path, scheme: int) -> None:
+    found = re.findall(r":root \{(.*?)\}", written.read_text(), re.DOTALL)[scheme]
+    colours = dict(re.findall(r"--(\w+): (#\w{6});", found))
+
+    for ground in (colours["page"], colours["panel"]):
+        for name in ("ink", "quiet", "accent", "good", "bad"):
+            assert _contrast(colours[name], ground) >= 4.5, name
+        for name in ("train", "val", "test", "quarantine", "real", "rejected", "sky"):
+            assert _contrast(colours[name], ground) >= 3, name
+
+
+def test_pictures_that_are_drawn_have_a_name_and_a_description(page: Any) -> None:
+    named = page.values("svg", "aria-labelledby")
+    identities = [value for _, name, value in page.attributes if name == "id"]
+
+    assert page.values("svg", "role").count("img") == len(named) >= 3
+    assert {name for names in named for name in names.split()} <= set(identities)
+    assert len(identities) == len(set(identities))
+    assert len(named) + len(page.values("svg", "aria-hidden")) == page.tags.count("svg")
+
+
+def test_the_contents_lead_to_every_section(page: Any) -> None:
+    links = [target.removeprefix("#") for target in page.values("a", "href")]
+
+    assert links == page.values("section", "aria-labelledby")
+    assert set(links) <= set(page.values("h2", "id"))
+
+
+def test_what_left_is_shown_by_example(published: Any, parse: Parse, tmp_path: Path) -> None:
+    examples = [
+        RejectExample("0" * 32, "det-1", "make_masks", "target_masked", "31 % of the disk is missing"),
+        RejectExample("1" * 32, None, "fetch_validated_detections", "ambiguous", "confidence 0.6 < 0.7"),
+    ]  # fmt: skip
+    path = write_report(
+        published.record,
+        published.samples.slice(0, 1),
+        PackCache(published.store, tmp_path),
+        tmp_path / "r",
+        ReportContext(tuple(examples)),
+    )
+
+    text = parse(path).text
+    assert (
+        f"target masked (make masks, 2 in all) {'0' * 32} det-1 31 % of the disk is missing" in text
+    )
+    assert f"ambiguous (fetch validated detections, 12 in all) {'1' * 32} none confidence" in text
 
 
 def test_it_follows_the_readers_colour_scheme_and_prints(written: Path) -> None:
