@@ -94,7 +94,7 @@ def describe_dataset(place: Workplace, dataset_id: str, folder: Path) -> Descrip
     """Write what is said of a dataset into `folder`; see `description.describe_dataset`."""
     store, dataset = place.store(), get_dataset(place.database(), dataset_id)
     samples = read_samples(store, dataset.samples_key)
-    context = report_context(place.database(), dataset)
+    context = report_context(place.database(), store, dataset, samples)
     described = description.describe_dataset(dataset, samples, place.packs(), folder, context)
     del samples
     give_back()

@@ -157,7 +157,9 @@ def report(
             read_samples(store, found.samples_key),
             PackCache(store, settings.home / "cache"),
         )
-        page = write_report(found, samples, packs, output, report_context(engine, found))
+        page = write_report(
+            found, samples, packs, output, report_context(engine, store, found, samples)
+        )
     say(f"wrote {page}")
     if as_json:
         print_json({"report": str(page)})

@@ -31,9 +31,10 @@ from astrid_training.report.tables import (
     against_model,
     asked_for,
     class_cells,
+    drift_lines,
     examples_by_line,
     funnel_lines,
-    same_pixels,
+    shown_twice,
     split_columns,
     survey_cells,
     trust,
@@ -68,6 +69,7 @@ def write_report(
     asked, splits = dataset.collection_params, split_columns(samples)
     quality, funnel = _quality(dataset.quality_report), funnel_lines(dataset.funnel)
     context = context or ReportContext()
+    compared = context.parent.comparison if context.parent else None
     threshold = float(asked.get("confidence_threshold") or 0)
     return _write(
         path,
@@ -77,8 +79,10 @@ def write_report(
         trust=trust(dataset),
         about=_about(samples),
         leaks=dataset.quality_report.get("leaks"),
-        same_pixels=same_pixels(samples),
+        twice=shown_twice(samples),
         funnel=funnel,
+        parent=context.parent,
+        drifts=drift_lines(compared) if compared else [],
         rejects=examples_by_line(funnel, context.rejects),
         splits=splits,
         classes=class_cells(samples),

@@ -8,11 +8,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from astrid_training.compare import Comparison
+from astrid_training.drift import Drift
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.reasons import explain
 from astrid_training.records import FunnelRow, TrainingDataset
 from astrid_training.report.context import RejectExample
 from astrid_training.samples import SPLITS, class_names
+from astrid_training.samples_twice import new_twice
 
 __all__ = [
     "KINDS",
@@ -24,10 +27,11 @@ __all__ = [
     "against_model",
     "asked_for",
     "class_cells",
+    "drift_lines",
     "examples_by_line",
     "funnel_lines",
     "kinds",
-    "same_pixels",
+    "shown_twice",
     "split_columns",
     "survey_cells",
     "trust",
@@ -37,6 +41,7 @@ _Named = tuple[str, str, str]
 """Kind, class and split of a sample."""
 KINDS = ("real", "rejected", "sky")
 MODEL_SAYS_REAL = 0.5
+MOST_DRIFTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +196,9 @@ def absent_surveys(samples: pa.Table, params: Mapping[str, Any]) -> list[str]:
     return sorted(set(params.get("survey_ids") or ()) - there)
 
 
-def same_pixels(samples: pa.Table) -> int:
-    """Return how many samples have the very pixels that an earlier one has, whatever its split."""
-    rows: int = samples.num_rows
-    return rows - len(samples["image_digest"].unique())
+def shown_twice(samples: pa.Table) -> list[str]:
+    """Return in words which samples show the same as others, whatever their splits."""
+    return [one.text for one in new_twice(samples.slice(0, 0), samples)]
 
 
 def against_model(samples: pa.Table) -> Against:
@@ -212,6 +216,12 @@ def against_model(samples: pa.Table) -> Against:
     ]
     counts = Counter(judged)
     return Against(len(judged), counts[True, False], counts[False, True])
+
+
+def drift_lines(found: Comparison) -> list[Drift]:
+    """Return the tests that say more than chance: what matters first, then the farthest moved."""
+    significant = [test for test in found.drifts if test.significant]
+    return sorted(significant, key=lambda test: (not test.material, -test.psi))[:MOST_DRIFTS]
 
 
 def asked_for(params: Mapping[str, Any]) -> dict[str, Any]:

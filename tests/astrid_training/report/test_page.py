@@ -10,9 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from astrid_training.compare import compare
 from astrid_training.packs import PackCache
 from astrid_training.records import FunnelRow
-from astrid_training.report import RejectExample, ReportContext, write_refusal, write_report
+from astrid_training.report import Parent, RejectExample, ReportContext, write_refusal, write_report
 from astrid_training.surveys.profiles import BandReference
 
 Parse = Callable[[Path], Any]
@@ -206,6 +207,57 @@ def test_what_left_is_shown_by_example(published: Any, parse: Parse, tmp_path: P
         f"target masked (make masks, 2 in all) {'0' * 32} det-1 31 % of the disk is missing" in text
     )
     assert f"ambiguous (fetch validated detections, 12 in all) {'1' * 32} none confidence" in text
+
+
+def _seen_through_clouds(samples: pa.Table) -> pa.Table:
+    """Return samples whose band r has another seeing, without the first ten of them."""
+    blurred = [
+        fwhm * (1.5 if band == "r" else 1.0) * (1 + number % 7 / 100)
+        for number, (fwhm, band) in enumerate(
+            zip(samples["fwhm_px"].to_pylist(), samples["band"].to_pylist(), strict=True)
+        )
+    ]
+    place = samples.column_names.index("fwhm_px")
+    return samples.set_column(place, "fwhm_px", pa.array(blurred)).slice(10)
+
+
+def test_what_changed_against_the_parent_is_told_with_drift_by_survey_and_band(
+    published: Any, parse: Parse, tmp_path: Path
+) -> None:
+    now = _seen_through_clouds(published.samples)
+    parent = Parent("fedcba9876543210", compare(published.samples, now))
+
+    path = write_report(
+        published.record,
+        now,
+        PackCache(published.store, tmp_path),
+        tmp_path / "r",
+        ReportContext(parent=parent),
+    )
+
+    text = parse(path).text
+    assert "Version fedcba9876543210 has 240 samples, this one 230; 230 are in both" in text
+    assert "removed 10" in text
+    assert "sim_ztf r fwhm px median 2.4" in text
+    assert "✗ yes" in text
+    assert f"there are {len(parent.comparison.findings)} things to look at" in text  # type: ignore[union-attr]
+
+
+def test_a_parent_that_cannot_be_read_is_named_with_the_cause(
+    published: Any, parse: Parse, tmp_path: Path
+) -> None:
+    path = write_report(
+        published.record,
+        published.samples.slice(0, 1),
+        PackCache(published.store, tmp_path),
+        tmp_path / "r",
+        ReportContext(parent=Parent("fedcba9876543210", None, "samples/x.parquet is not there")),
+    )
+
+    assert (
+        "fedcba9876543210 cannot be compared with: samples/x.parquet is not there"
+        in parse(path).text
+    )
 
 
 def test_it_follows_the_readers_colour_scheme_and_prints(written: Path) -> None:

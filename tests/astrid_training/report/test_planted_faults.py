@@ -87,7 +87,7 @@ def told(
         published = collect(**fields)
         record = TrainingDatasetManager(sky.engine).get_dataset(published.dataset_id)
         samples = read_samples(sky.store, record.samples_key)
-        context = report_context(sky.engine, record)
+        context = report_context(sky.engine, sky.store, record, samples)
         path = write_report(record, samples, sky.packs, tmp_path / f"{record.id}.html", context)
         return _read(parse(path).text)
 
@@ -100,7 +100,7 @@ def _read(page: str) -> Told:
         "agreeing pairs": r"([\d.]+)% of their pairs agree",
         "seeing g": r"sim_ztf, band ztf_g \d+ ([\d.]+)",
         "seeing r": r"sim_ztf, band ztf_r \d+ ([\d.]+)",
-        "same pixels": r"✗ (\d+) samples have the very pixels",
+        "duplicates": r"duplicate \([\w ]+, (\d+) in all\)",
     }
     found = {name: re.search(pattern, page) for name, pattern in numbers.items()}
     missing = re.search(r"without a single sample: (\w+)", page)
@@ -117,7 +117,7 @@ def _changed(before: Told, after: Told) -> set[str]:
         "agreeing pairs": 3,
         "seeing g": 0.15,
         "seeing r": 0.15,
-        "same pixels": 0,
+        "duplicates": 0,
     }
     return {name for name, by in least.items() if abs(after[name] - before[name]) > by} | (
         {"missing"} if before["missing"] != after["missing"] else set()
@@ -129,7 +129,7 @@ def _changed(before: Told, after: Told) -> set[str]:
     [
         (flip_a_tenth_of_the_verdicts, {}, {"agreeing pairs"}),
         (blur_what_one_bands_headers_say, {}, {"seeing r"}),
-        (ingest_a_field_twice, {}, {"same pixels"}),
+        (ingest_a_field_twice, {}, {"duplicates"}),
         (lose_a_survey, {"survey_ids": ["sim_ztf", "hst"], "name": "both"}, {"missing"}),
     ],
 )

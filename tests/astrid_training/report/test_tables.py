@@ -16,7 +16,7 @@ from astrid_training.report.tables import (
     class_cells,
     examples_by_line,
     funnel_lines,
-    same_pixels,
+    shown_twice,
     survey_cells,
     trust,
 )
@@ -106,11 +106,17 @@ def test_a_survey_that_was_asked_for_and_gave_nothing_is_named(published: Any) -
     assert absent_surveys(published.samples, {"survey_ids": None}) == []
 
 
-def test_samples_of_the_same_pixels_are_counted(published: Any) -> None:
+def test_samples_of_the_same_pixels_are_told(published: Any) -> None:
     samples = published.samples
+    again = samples.slice(0, 7)
+    keys = pa.array([f"{number:032x}" for number in range(7)])
 
-    assert same_pixels(samples) == 0
-    assert same_pixels(pa.concat_tables([samples, samples.slice(0, 7)])) == 7
+    both = pa.concat_tables([samples, again.set_column(0, "sample_key", keys)])
+
+    assert shown_twice(samples) == []
+    assert shown_twice(both) == [
+        "14 samples of 7 observations show the same pixels as another one: 7 are there more than once"
+    ]
 
 
 def test_only_what_both_judged_is_held_against_the_model() -> None:
