@@ -16,7 +16,7 @@ from astrid_training.report.charts import Chart, Rule, Series, Words, stacked
 from astrid_training.report.tables import KINDS, kinds
 from astrid_training.surveys.profiles import BandReference
 
-__all__ = ["CONDITIONS", "Spread", "observing_conditions", "quality_charts", "short"]
+__all__ = ["Conditions", "Spread", "observing_conditions", "quality_charts", "short"]
 
 BINS = 32
 OUTER_PERCENT = 0.5  # on either side, counted in the outermost bars
@@ -55,6 +55,16 @@ class Spread:
     median: float | None
     low: float | None
     high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """How it was observed, survey by survey and band by band."""
+
+    names: list[str]
+    """Of what is known of some samples at least."""
+    rows: list[tuple[str, int, list[Spread]]]
+    """Survey and band, samples, and the spread of each of `names`."""
 
 
 def quality_charts(
@@ -128,10 +138,9 @@ def _measured(samples: pa.Table) -> pa.Table:
 
 def _rules(metric: Metric, values: Floats) -> list[Rule]:
     rises = metric.bad > metric.good
-    best, worst = ("up to", "from") if rises else ("from", "down from")
     rules = [
-        Rule(metric.good, f"best {best} {metric.good:g}"),
-        Rule(metric.bad, f"worst {worst} {metric.bad:g}"),
+        Rule(metric.good, f"best {'up to' if rises else 'from'} {metric.good:g}"),
+        Rule(metric.bad, f"worst from {metric.bad:g} {'up' if rises else 'down'}"),
     ]
     if metric.limit is not None:
         told = f"limit {metric.limit:.3g}, {metric.beyond(values)} beyond"
@@ -165,15 +174,15 @@ def _histogram(
 def _summary(there: Floats, asked: int, beyond: Sequence[str]) -> str:
     spread = _spread(there)
     said = (
-        f"Known of {len(there):,} of {asked:,}; median {short(spread.median)}, "
+        f"{len(there):,} of {asked:,} are known; median {short(spread.median)}, "
         f"a tenth below {short(spread.low)}, a tenth above {short(spread.high)}."
     )
     return f"{said} Beyond the axis: {', '.join(beyond)}." if beyond else said
 
 
 def short(value: float | None) -> str:
-    """Return a number for people: three digits, none beyond the fourth decimal."""
-    return "unknown" if value is None else f"{round(value, 4) + 0.0:.3g}"
+    """Return a number for people: four digits, none beyond the fourth decimal."""
+    return "unknown" if value is None else f"{round(value, 4) + 0.0:.4g}"
 
 
 def _edges(values: Floats, rules: Sequence[Rule]) -> Floats:
@@ -187,21 +196,20 @@ def _edges(values: Floats, rules: Sequence[Rule]) -> Floats:
     return np.linspace(max(start, 0.0) if low >= 0 else start, high + margin, BINS + 1)
 
 
-def observing_conditions(samples: pa.Table) -> list[tuple[str, int, list[Spread]]]:
-    """Return survey and band, its samples, and the spread of each of `CONDITIONS` there."""
+def observing_conditions(samples: pa.Table) -> Conditions:
+    """Return how each of `CONDITIONS` is spread in each survey and band."""
     table = _measured(samples)
-    columns = {
-        name: _numbers(table, name) for name in CONDITIONS.values() if name in table.column_names
-    }
+    columns = {of: _numbers(table, of) for of in CONDITIONS.values() if of in table.column_names}
     columns["fwhm_arcsec"] = columns["fwhm_px"] * _numbers(table, "pixel_scale")
+    known = {name: of for name, of in CONDITIONS.items() if not np.isnan(columns[of]).all()}
     pairs = zip(table["survey"].to_pylist(), table["band"].to_pylist(), strict=True)
     named = np.array([f"{survey}, band {band}" if band else survey for survey, band in pairs], str)
-    told = []
+    rows = []
     for name in np.unique(named).tolist():
-        rows = named == name
-        spreads = [_spread(columns[column][rows]) for column in CONDITIONS.values()]
-        told.append((name, int(rows.sum()), spreads))
-    return told
+        here = named == name
+        spreads = [_spread(columns[of][here]) for of in known.values()]
+        rows.append((name, int(here.sum()), spreads))
+    return Conditions(list(known), rows)
 
 
 def _spread(values: Floats) -> Spread:

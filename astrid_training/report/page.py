@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from astrid_training.contact_sheet import BOGUS_COLOUR, IGNORE_COLOUR, TARGET_COLOUR
@@ -19,7 +20,6 @@ from astrid_training.reasons import explain
 from astrid_training.records import FunnelRow, TrainingDataset
 from astrid_training.report.context import ReportContext
 from astrid_training.report.distributions import (
-    CONDITIONS,
     observing_conditions,
     quality_charts,
     short,
@@ -92,8 +92,7 @@ def write_report(
         sky=sky_map(samples, splits),
         time=timeline(samples, splits),
         drawn=quality_charts(samples, quality["references"], threshold),
-        conditions=list(CONDITIONS),
-        observed=observing_conditions(samples),
+        conditions=observing_conditions(samples),
         themes=theme_sheets(samples, packs, spec),
         sheets=class_sheets(samples, packs, spec),
         channels=spec.channels,
@@ -133,12 +132,12 @@ def write_refusal(
 
 def _about(samples: pa.Table) -> dict[str, Any]:
     """Return what the first sentence says."""
-    times = [time for time in samples["observation_time"].to_pylist() if time is not None]
+    seen = pc.min_max(samples["observation_time"]).as_py()
     return {
         "groups": len(samples["group_key"].unique()),
         "surveys": sorted(samples["survey"].unique().to_pylist()),
-        "start": min(times, default=None),
-        "end": max(times, default=None),
+        "start": seen["min"],
+        "end": seen["max"],
     }
 
 
