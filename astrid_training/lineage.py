@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from astrid_training.description import DISTRIBUTIONS, REPORT, SAMPLES, Description
+from astrid_training.description import DISTRIBUTIONS, PLOTS, REPORT, SAMPLES, Description
 from astrid_training.records import TrainingDataset
 from astrid_training.tracking import (
+    MOST_METRICS,
     TrackingUnavailableError,
     as_metrics,
     as_params,
@@ -21,6 +22,7 @@ from astrid_training.tracking import (
     safe_name,
     tracking,
 )
+from astrid_training.version import code_version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -42,7 +44,6 @@ DATASETS = "astrid-training-data"
 TRAININGS = "astrid-training-runs"
 """Experiment with one run a training."""
 
-MOST_METRICS = 1000  # that MLflow takes at once
 METRICS = ("quality_score", "image_quality_score", "label_consistency", "mean_confidence")
 PARAMS = ("name", "bands", "max_samples", "quality_score_threshold", "validation_status")
 SPEC = ("channels", "stamp_size", "margin", "background", "scale", "clip")
@@ -54,6 +55,7 @@ def log_training_dataset_info(
     tracking_uri: str,
     *,
     source_uri: str | None = None,
+    parent: TrainingDataset | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> str:
     """Log a dataset as one MLflow run and return the run's id.
@@ -65,6 +67,7 @@ def log_training_dataset_info(
         description: what `describe_dataset` wrote of it.
         tracking_uri: MLflow's server or database.
         source_uri: where the samples table lies; None: its key in the store.
+        parent: the version that it superseded, if there was one.
         tags: further tags of the run.
 
     Raises:
@@ -79,7 +82,7 @@ def log_training_dataset_info(
                 run_id,
                 metrics=as_metrics(_numbers(dataset), _milliseconds(dataset)),
                 params=as_params(_dataset_params(dataset, description)),
-                tags=as_tags(dataset_tags(dataset) | dict(tags or {})),
+                tags=as_tags(_dataset_run_tags(dataset, parent) | dict(tags or {})),
             )
             client.log_inputs(
                 run_id, [dataset_input(dataset, "collection", source_uri, description.schema)]
@@ -91,7 +94,9 @@ def log_training_dataset_info(
 
 
 def log_data_distribution(client: "MlflowClient", run_id: str, description: Description) -> None:
-    """Attach `distributions.json`: how samples spread over splits, classes, surveys, time, scores.
+    """Attach how samples spread over splits, classes, surveys, time, scores and sky.
+
+    That is `distributions.json`, and `plots/*.png` of it.
 
     Args:
         client: of the server that has the run.
@@ -99,6 +104,7 @@ def log_data_distribution(client: "MlflowClient", run_id: str, description: Desc
         description: of the dataset.
     """
     client.log_artifact(run_id, str(description.folder / DISTRIBUTIONS))
+    client.log_artifacts(run_id, str(description.folder / PLOTS), PLOTS)
 
 
 def log_sample_images(client: "MlflowClient", run_id: str, description: Description) -> None:
@@ -136,9 +142,8 @@ def start_training_run(
         experiment = experiment_id(client, TRAININGS)
         name = f"unet_{dataset.name}_{dataset.version_id}"
         run_id = str(client.create_run(experiment, run_name=name).info.run_id)
-        client.log_batch(
-            run_id, params=as_params(params), tags=as_tags(dataset_tags(dataset) | dict(tags or {}))
-        )
+        own = {**dataset_tags(dataset), "astrid.code_version": code_version()}
+        client.log_batch(run_id, params=as_params(params), tags=as_tags({**own, **(tags or {})}))
         client.log_inputs(run_id, [dataset_input(dataset, "training", source_uri)])
     return run_id
 
@@ -206,9 +211,15 @@ def _numbers(dataset: TrainingDataset) -> dict[str, float]:
         "anomaly_ratio": dataset.anomaly_ratio,
     }
     numbers |= {name: report[name] for name in METRICS if report.get(name) is not None}
+    numbers |= _known("quality", report.get("components"))
+    numbers |= _known("consistency", report.get("consistency"))
     numbers |= {f"split/{safe_name(name)}": count for name, count in dataset.splits.items()}
     numbers |= {f"class/{safe_name(name)}": count for name, count in dataset.classes.items()}
     return numbers
+
+
+def _known(group: str, values: Mapping[str, float | None] | None) -> dict[str, float]:
+    return {f"{group}/{name}": one for name, one in (values or {}).items() if one is not None}
 
 
 def _dataset_params(dataset: TrainingDataset, description: Description) -> dict[str, Any]:
@@ -222,6 +233,27 @@ def _dataset_params(dataset: TrainingDataset, description: Description) -> dict[
         **{name: asked.get(name) for name in PARAMS},
         **{name: spec.get(name) for name in SPEC},
     }
+
+
+def _dataset_run_tags(dataset: TrainingDataset, parent: TrainingDataset | None) -> dict[str, str]:
+    return {
+        **dataset_tags(dataset),
+        "astrid.flow_run_id": dataset.flow_run_id or "",
+        "astrid.code_version": dataset.code_version or "",
+        "astrid.parent_version_id": parent.version_id if parent else "",
+        "astrid.parent_mlflow_run_id": (parent.mlflow_run_id if parent else None) or "",
+        "mlflow.note.content": _note(dataset),
+    }
+
+
+def _note(dataset: TrainingDataset) -> str:
+    """Return what MLflow shows at the head of the run's page, as Markdown."""
+    return (
+        f"{dataset.description or ''}\n\n"
+        f"Version `{dataset.version_id}` of **{dataset.name}**, {dataset.total_samples} samples, "
+        f"quality {dataset.quality_score:.3f}, reviews until {dataset.as_of:%Y-%m-%d %H:%M} UTC.\n\n"
+        f"Where it comes from and what was trained on it: `astrid-training lineage {dataset.version_id}`"
+    ).strip()
 
 
 def _milliseconds(dataset: TrainingDataset) -> int:

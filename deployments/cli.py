@@ -13,7 +13,9 @@ from deployments.demo import demo
 from deployments.freshness_command import freshness
 from deployments.gc_command import gc
 from deployments.import_command import import_alerts
+from deployments.lineage_command import lineage
 from deployments.looks import datasets, quality, report, revoke, show
+from deployments.review_command import review
 from deployments.token_command import token
 
 __all__ = ["app", "main"]
@@ -216,6 +218,7 @@ app.command()(collect)
 app.command()(datasets)
 app.command()(show)
 app.command()(quality)
+app.command()(lineage)
 app.command()(report)
 app.command()(revoke)
 app.command()(freshness)
@@ -225,6 +228,7 @@ app.command()(restore)
 app.command()(demo)
 app.command()(api)
 app.add_typer(token, name="token")
+app.add_typer(review, name="review")
 
 
 @app.command()

@@ -8,9 +8,11 @@ from prefect import task
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 
+from astrid_training.astrid_models import keep_model_row
 from astrid_training.catalogue import get_dataset
 from astrid_training.dataset import splits_from
 from astrid_training.lineage import finish_training_run, log_training_metrics, start_training_run
+from astrid_training.models import NetworkSignature, RegisteredModel, register_trained_model
 from astrid_training.records import TrainingDataset
 from astrid_training.training import TrainingParams, TrainingResult, train_unet
 from astrid_training.trainings import attach_training_run, close_training_run, open_training_run
@@ -20,6 +22,7 @@ from tasks.events import TRAINING_COMPLETED, TRAINING_FAILED, announce
 __all__ = ["train_model"]
 
 STEPS_PER_LINE = 25
+MODEL_NAME = "astrid-unet"  # of the registered model that every training adds a version to
 
 
 @task(name="train_model", retries=0)  # the same seed fails the same way; a new run is a decision
@@ -44,14 +47,22 @@ def train_model(
     try:
         tags = {"astrid.flow_run_id": str(flow_run.id), "astrid.training_run_id": row}
         mlflow_run_id = start_training_run(dataset, how, uri, tags=tags)
-        result = _train(dataset, params, mlflow_run_id, uri)
+        result, registered = _train(dataset, params, mlflow_run_id, uri)
+        model_id = keep_model_row(engine, registered, dataset, how, result.metrics)
     except BaseException as error:
         close_training_run(engine, row, mlflow_run_id=mlflow_run_id, error=repr(error))
         if mlflow_run_id is not None:
             finish_training_run(mlflow_run_id, uri, status="FAILED")
         _tell(TRAINING_FAILED, row, dataset, {"error": type(error).__name__})
         raise
-    close_training_run(engine, row, metrics=result.metrics, mlflow_run_id=mlflow_run_id)
+    close_training_run(
+        engine,
+        row,
+        metrics=result.metrics,
+        mlflow_run_id=mlflow_run_id,
+        registered=registered,
+        model_id=model_id,
+    )
     told = {"metrics": result.metrics, "mlflow_run_id": mlflow_run_id}
     _tell(TRAINING_COMPLETED, row, dataset, told)
     return result.metrics
@@ -65,7 +76,7 @@ def _tell(event: str, row: str, dataset: TrainingDataset, more: dict[str, Any]) 
 
 def _train(
     dataset: TrainingDataset, params: TrainingParams, mlflow_run_id: str, uri: str
-) -> TrainingResult:
+) -> tuple[TrainingResult, RegisteredModel]:
     logger = get_run_logger()
 
     def progress(step: int, loss: float) -> None:
@@ -76,6 +87,16 @@ def _train(
     with TemporaryDirectory() as folder:
         result = train_unet(splits, params, Path(folder), progress)
         log_training_metrics(mlflow_run_id, uri, result.metrics, result.loss_history)
+        registered = register_trained_model(
+            mlflow_run_id,
+            uri,
+            Path(folder),
+            name=MODEL_NAME,
+            dataset=dataset,
+            metrics=result.metrics,
+            signature=NetworkSignature(params.channels, dataset.spec_fingerprint),
+        )
         files = [result.state_path, result.metadata_path]
         finish_training_run(mlflow_run_id, uri, files)
-    return result
+    logger.info("registered as %s version %s", registered.name, registered.version)
+    return result, registered

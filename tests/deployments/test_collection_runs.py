@@ -36,6 +36,7 @@ from deployments.collect_command import parameters_from
 from deployments.events import emit_batch_closed
 from deployments.runs import run_and_wait, wait_for
 from deployments.simulated import simulate_sky
+from flows.retrain import retrain_flow
 from tasks.deployment_runs import COLLECTION
 from tasks.events import DATASET_PUBLISHED, DATASET_REJECTED, TRAINING_COMPLETED
 
@@ -239,6 +240,38 @@ def test_the_same_again_builds_nothing_and_trains_nothing(
     assert again["dataset_id"] == first["dataset_id"]
     assert again["training_run_id"] == first["training_run_id"]
     assert len(training_runs(engine, first["dataset_id"])) == 1
+
+
+@pytest.mark.slow  # what is reason enough is tested on the library in test_retraining.py
+def test_training_again_is_told_of_and_then_done(ready: Any, demo: dict[str, Any]) -> None:
+    assert wait_for_training(ready, demo["training_run_id"]) == "completed"
+    assert retrain()["decision"] == "nothing_new"
+    newer = collect(ready, name="demo", max_samples=100, trigger_training=False)
+    eager = {"gold_labels": 1, "gold_share": 1e-9, "class_groups": 1, "cooldown_hours": 0}
+
+    told_of = retrain(**eager)
+    done = retrain(**eager, dry_run=False)
+
+    for verdict in (told_of, done):
+        assert (verdict["decision"], verdict["dataset_id"]) == ("train", newer["dataset_id"])
+    assert told_of["training_run_id"] is None
+    assert wait_for_training(ready, done["training_run_id"]) == "completed"
+    assert retrain(**eager)["decision"] == "nothing_new"
+
+
+def retrain(**params: Any) -> dict[str, Any]:
+    verdict: Any = retrain_flow(name="demo", **params)
+    return dict(verdict)
+
+
+def wait_for_training(ready: Any, training_run_id: str) -> str:
+    statement = text("SELECT status, flow_run_id FROM training_runs WHERE id = CAST(:id AS uuid)")
+    engine = open_database(ready.settings.database_url)
+    with engine.connect() as connection:
+        row = connection.execute(statement, {"id": training_run_id}).one()
+    assert wait_for(row.flow_run_id, quiet).completed
+    with engine.connect() as connection:
+        return str(connection.execute(statement, {"id": training_run_id}).one().status)
 
 
 def in_a_process(

@@ -152,8 +152,8 @@ def test_a_long_load_is_shared_and_asked_for_again(
     assert {answer.status_code for answer in answers} == {503}
     assert answers[0].json()["type"].endswith("still-loading")
     assert answers[0].headers["Retry-After"] == "15"
+    assert slow.begun == 1
 
     monkeypatch.setattr(loading, "PATIENCE_S", 20)
     threading.Timer(0.1, slow.may_end.set).start()
     assert api.post(place(published, "/load")).status_code == 200
-    assert slow.begun == 1
