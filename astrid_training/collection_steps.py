@@ -8,24 +8,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-import pyarrow as pa
-
 from astrid_training import description, division, leaks, plan, publish, selection
 from astrid_training.assemble import assemble
 from astrid_training.catalogue import get_dataset
 from astrid_training.description import Description
-from astrid_training.errors import MissingObjectError, StoreCorruptError
 from astrid_training.memory import give_back
 from astrid_training.packs import put_table
 from astrid_training.params import TrainingDataCollectionParams
-from astrid_training.records import (
-    BuiltBatch,
-    Leaks,
-    Plan,
-    PublishedDataset,
-    Selection,
-    TrainingDataset,
-)
+from astrid_training.records import BuiltBatch, Leaks, Plan, PublishedDataset, Selection
+from astrid_training.report import report_context
 from astrid_training.samples import read_samples
 from astrid_training.workplace import Workplace
 
@@ -105,21 +96,9 @@ def publish_dataset(
 def describe_dataset(place: Workplace, dataset_id: str, folder: Path) -> Description:
     """Write what is said of a dataset into `folder`; see `description.describe_dataset`."""
     store, dataset = place.store(), get_dataset(place.database(), dataset_id)
-    samples, parent = read_samples(store, dataset.samples_key), _parent(place, dataset)
-    described = description.describe_dataset(dataset, samples, place.packs(), folder, parent)
-    del samples, parent
+    samples = read_samples(store, dataset.samples_key)
+    context = report_context(place.database(), store, dataset, samples)
+    described = description.describe_dataset(dataset, samples, place.packs(), folder, context)
+    del samples
     give_back()
     return described
-
-
-def _parent(place: Workplace, dataset: TrainingDataset) -> pa.Table | None:
-    """Return the samples of the dataset's parent; None where there is none that can be read."""
-    if dataset.parent_id is None:
-        return None
-    older = get_dataset(place.database(), str(dataset.parent_id), allow_revoked=True)
-    try:
-        return read_samples(place.store(), older.samples_key)
-    except (MissingObjectError, StoreCorruptError) as error:
-        # an older version's table may lack a column; the new dataset is whole without it
-        _log.warning("%s is not compared with its parent: %s", dataset.name, error)
-        return None

@@ -19,7 +19,7 @@ from astrid_training.healpix import tile_numbers
 from astrid_training.packs import PackCache
 from astrid_training.params import PreprocessSpec
 from astrid_training.records import TrainingDataset
-from astrid_training.report import write_report
+from astrid_training.report import ReportContext, write_report
 from astrid_training.samples import class_names
 from astrid_training.tracking import safe_name
 
@@ -58,7 +58,7 @@ def describe_dataset(
     samples: pa.Table,
     packs: PackCache,
     folder: Path,
-    parent: pa.Table | None = None,
+    context: ReportContext | None = None,
 ) -> Description:
     """Write report, distributions, plots of them and pictures of a few samples into `folder`.
 
@@ -69,19 +69,19 @@ def describe_dataset(
         samples: its samples table.
         packs: where its stamps and masks are.
         folder: where the files go; made if it is not there.
-        parent: the samples table of its parent, to compare it with.
+        context: what the report tells beside.
 
     Raises:
         MissingObjectError: if a pack that is shown is not there.
     """
     from astrid_training.plots import write_plots  # matplotlib is for whoever draws
 
-    write_report(dataset, samples, packs, folder / REPORT)
+    write_report(dataset, samples, packs, folder / REPORT, context)
     document = json.dumps(_distributions(samples), indent=2, sort_keys=True)
     (folder / DISTRIBUTIONS).write_text(document, encoding="utf-8")
     write_plots(samples, folder / PLOTS)
     _write_pictures(samples, packs, PreprocessSpec(**dataset.preprocess_spec), folder / SAMPLES)
-    differences = {} if parent is None else _compare(parent, samples, folder / COMPARISON)
+    differences = _write_comparison(context, folder / COMPARISON)
     return Description(
         folder,
         {
@@ -94,13 +94,13 @@ def describe_dataset(
     )
 
 
-def _compare(parent: pa.Table, samples: pa.Table, to: Path) -> dict[str, int]:
-    """Write what differs from the parent and return its numbers."""
-    from astrid_training.compare import (
-        compare,
-    )  # brings scipy.stats; who logs what is written needs none
-
-    found = compare(parent, samples)
+def _write_comparison(context: ReportContext | None, to: Path) -> dict[str, int]:
+    """Write what differs from the parent and return its numbers; none where there is nothing to compare."""
+    found = (
+        context.parent.comparison if context is not None and context.parent is not None else None
+    )
+    if found is None:
+        return {}
     to.write_text(json.dumps(found.to_dict(), indent=2), encoding="utf-8")
     return found.numbers()
 
