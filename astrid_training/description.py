@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from astrid_training.cards.stored import documents
 from astrid_training.contact_sheet import choose, pictures
 from astrid_training.packs import PackCache
 from astrid_training.params import PreprocessSpec
@@ -43,7 +44,7 @@ class Description:
 def describe_dataset(
     dataset: TrainingDataset, samples: pa.Table, packs: PackCache, folder: Path
 ) -> Description:
-    """Write report, distributions and pictures of a few samples into `folder`.
+    """Write report, card, distributions and pictures of a few samples into `folder`.
 
     The same dataset gives the same bytes.
 
@@ -57,6 +58,8 @@ def describe_dataset(
         MissingObjectError: if a pack that is shown is not there.
     """
     write_report(dataset, samples, packs, folder / REPORT)
+    for name, data in documents(dataset, samples, packs.store).items():
+        (folder / name).write_bytes(data)
     document = json.dumps(_distributions(samples), indent=2, sort_keys=True)
     (folder / DISTRIBUTIONS).write_text(document, encoding="utf-8")
     _write_pictures(samples, packs, PreprocessSpec(**dataset.preprocess_spec), folder / SAMPLES)

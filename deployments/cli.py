@@ -10,6 +10,7 @@ from deployments.backup_command import backup, restore
 from deployments.collect_command import collect
 from deployments.console import FAILED, Json, print_json, ready, reported, say, say_document
 from deployments.demo import demo
+from deployments.export_command import card, export
 from deployments.freshness_command import freshness
 from deployments.gc_command import gc
 from deployments.import_command import import_alerts
@@ -217,6 +218,8 @@ app.command()(datasets)
 app.command()(show)
 app.command()(quality)
 app.command()(report)
+app.command()(card)
+app.command()(export)
 app.command()(revoke)
 app.command()(freshness)
 app.command()(gc)
