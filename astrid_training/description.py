@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from astrid_training.cards.stored import documents
 from astrid_training.contact_sheet import choose, pictures
 from astrid_training.healpix import tile_numbers
 from astrid_training.packs import PackCache
@@ -60,7 +61,7 @@ def describe_dataset(
     folder: Path,
     context: ReportContext | None = None,
 ) -> Description:
-    """Write report, distributions, plots of them and pictures of a few samples into `folder`.
+    """Write report, card, distributions, plots of them and pictures of a few samples into `folder`.
 
     The same dataset gives the same bytes.
 
@@ -77,6 +78,8 @@ def describe_dataset(
     from astrid_training.plots import write_plots  # matplotlib is for whoever draws
 
     write_report(dataset, samples, packs, folder / REPORT, context)
+    for name, data in documents(dataset, samples, packs.store).items():
+        (folder / name).write_bytes(data)
     document = json.dumps(_distributions(samples), indent=2, sort_keys=True)
     (folder / DISTRIBUTIONS).write_text(document, encoding="utf-8")
     write_plots(samples, folder / PLOTS)
