@@ -32,6 +32,7 @@ __all__ = [
     "ending",
     "experiment_id",
     "log_numbers",
+    "safe_key",
     "safe_name",
     "tracking",
 ]
@@ -195,3 +196,8 @@ def as_tags(values: Mapping[str, str]) -> list["RunTag"]:
 def safe_name(name: str) -> str:
     """Return the name with what MLflow refuses in keys and file names replaced."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+
+
+def safe_key(name: str) -> str:
+    """Return the name with what MLflow refuses in a metric's name replaced; slashes group."""
+    return "/".join(safe_name(part) for part in name.split("/"))

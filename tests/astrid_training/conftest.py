@@ -200,3 +200,9 @@ def _record(samples: pa.Table, key: str, spec: PreprocessSpec) -> TrainingDatase
 def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
     """One dataset of 240 samples for all tests that only read it."""
     return publish(tmp_path_factory.mktemp("published"), 240)
+
+
+@pytest.fixture(scope="session")
+def published_few(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    """One dataset of 60 samples, for tests that train on it."""
+    return publish(tmp_path_factory.mktemp("published_few"), 60)
