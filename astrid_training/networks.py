@@ -2,23 +2,37 @@
 
 import io
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
 import torch
 
 from astrid_training.calibration import Calibration
 from astrid_training.files import write_atomically
+from astrid_training.models import NetworkSignature
 from astrid_training.params import Channel
 from astrid_training.processor import check_parity
 from astrid_training.processors import Recipe, recipe_of
 from astrid_training.records import TrainingDataset
+from astrid_training.tracking import safe_name
 from astrid_training.training_params import TrainingParams
 from astrid_training.unet import UNet
 
-__all__ = ["METADATA", "STATE", "Network", "load_network", "load_unet", "save_network", "signature"]
+__all__ = [
+    "METADATA",
+    "STATE",
+    "Network",
+    "load_network",
+    "load_unet",
+    "model_name",
+    "network_alone",
+    "network_signature",
+    "save_network",
+]
 
 STATE, METADATA = "unet.pt", "unet.json"
 FORMAT_VERSION = 2
@@ -71,7 +85,7 @@ def save_network(
         "processor": recipe_of(dataset).processor,
         "preprocess_spec": dataset.preprocess_spec,
         "spec_fingerprint": dataset.spec_fingerprint,
-        "signature": signature(dataset, params),
+        "signature": asdict(network_signature(dataset, params)),
         "calibration": asdict(calibration),
         "metrics": dict(metrics),
     }
@@ -83,20 +97,24 @@ def save_network(
     return folder / STATE, folder / METADATA
 
 
-def signature(dataset: TrainingDataset, params: TrainingParams) -> dict[str, Any]:
-    """Return what goes in and what comes out, with the fingerprint of how pixels are prepared."""
-    side = dataset.preprocess_spec["stamp_size"]
-    shape = [-1, len(params.channels), side, side]
-    return {
-        "inputs": {
-            "name": "image",
-            "dtype": "float32",
-            "shape": shape,
-            "channels": list(params.channels),
-            "spec_fingerprint": dataset.spec_fingerprint,
-        },
-        "outputs": {"name": "logit", "dtype": "float32", "shape": [-1, 1, side, side]},
-    }
+def network_signature(dataset: TrainingDataset, params: TrainingParams) -> NetworkSignature:
+    """Return what the network takes and gives, with the fingerprint of how pixels are prepared."""
+    side = int(dataset.preprocess_spec["stamp_size"])
+    return NetworkSignature(params.channels, dataset.spec_fingerprint, side)
+
+
+def model_name(dataset: TrainingDataset) -> str:
+    """Return the name under which networks trained on versions of a dataset are registered."""
+    return f"unet-{safe_name(dataset.name)}"
+
+
+@contextmanager
+def network_alone(folder: Path) -> Iterator[Path]:
+    """Give the block a copy of a network's two files, without what else a training left."""
+    with TemporaryDirectory() as copy:
+        for name in (STATE, METADATA):
+            shutil.copy2(folder / name, copy)
+        yield Path(copy)
 
 
 def load_network(folder: Path, spec_fingerprint: str | None = None) -> Network:

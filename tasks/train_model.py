@@ -15,7 +15,10 @@ from astrid_training.lineage import (
     log_training_report,
     start_training_run,
 )
+from astrid_training.models import register_trained_model
+from astrid_training.networks import model_name, network_alone, network_signature
 from astrid_training.records import TrainingDataset
+from astrid_training.tracking import safe_metrics
 from astrid_training.training import TrainingParams, TrainingResult, train_unet
 from astrid_training.training_plots import draw_plots
 from astrid_training.trainings import attach_training_run, close_training_run, open_training_run
@@ -84,6 +87,16 @@ def _train(
         report = result.report
         log_training_metrics(mlflow_run_id, uri, result.metrics, result.loss_history, report.looks)
         log_training_report(mlflow_run_id, uri, result.report_path, draw_plots(report, folder))
+        with network_alone(folder) as files:
+            register_trained_model(
+                mlflow_run_id,
+                uri,
+                files,
+                name=model_name(dataset),
+                dataset=dataset,
+                metrics=safe_metrics(result.metrics),
+                signature=network_signature(dataset, params),
+            )
         finish_training_run(mlflow_run_id, uri, [result.state_path, result.metadata_path])
     logger.info(
         "kept the weights of step %d; test F1 %s", report.best_step, result.metrics.get("test_f1")
