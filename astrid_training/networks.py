@@ -3,7 +3,7 @@
 import io
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -54,6 +54,8 @@ class Network:
     """The probability is the largest within this distance of the target."""
     calibration: Calibration
     """From a detection's logit to its probability."""
+    surveys: tuple[str, ...]
+    """Whose samples it was trained on."""
     dataset_id: str
     dataset_version: str
 
@@ -61,6 +63,7 @@ class Network:
 def save_network(
     folder: Path,
     model: UNet,
+    surveys: Sequence[str],
     dataset: TrainingDataset,
     params: TrainingParams,
     calibration: Calibration,
@@ -71,7 +74,8 @@ def save_network(
     Args:
         folder: made if it is not there.
         model: on any device.
-        dataset: what it was trained on.
+        surveys: whose samples it was trained on.
+        dataset: what that is.
         params: how.
         calibration: from a detection's logit to its probability.
         metrics: what was measured.
@@ -82,6 +86,7 @@ def save_network(
         "params": params.model_dump(mode="json"),
         "dataset_id": str(dataset.id),
         "dataset_version": dataset.version_id,
+        "surveys": list(surveys),
         "processor": recipe_of(dataset).processor,
         "preprocess_spec": dataset.preprocess_spec,
         "spec_fingerprint": dataset.spec_fingerprint,
@@ -148,6 +153,7 @@ def load_network(folder: Path, spec_fingerprint: str | None = None) -> Network:
         params.threshold,
         params.radius_px,
         Calibration(**told.get("calibration", {})),  # format 1 had none
+        tuple(told.get("surveys", ())),
         told["dataset_id"],
         told["dataset_version"],
     )

@@ -71,6 +71,10 @@ class TrainingReport:
             found |= one.metrics() if one is not None else {}
         return found
 
+    def headline(self) -> dict[str, float]:
+        """Return the metrics that are of no single class or survey."""
+        return {name: value for name, value in self.metrics().items() if "/" not in name}
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
@@ -135,7 +139,10 @@ def train_unet(
         )
         report = _report(model, splits, params, machine, done)
     record, metrics = splits.train.record, report.metrics()
-    saved = save_network(checkpoint_dir, model, record, params, report.calibration, metrics)
+    surveys = sorted({*splits.train.table["survey"].to_pylist()})
+    saved = save_network(
+        checkpoint_dir, model, surveys, record, params, report.calibration, metrics
+    )
     path = checkpoint_dir / REPORT
     write_atomically(path, json.dumps(asdict(report), indent=1).encode("utf-8"))
     return TrainingResult(metrics, done.losses, *saved, report, path)

@@ -14,6 +14,7 @@ from deployments.freshness_command import freshness
 from deployments.gc_command import gc
 from deployments.import_command import import_alerts
 from deployments.looks import datasets, quality, report, revoke, show
+from deployments.predict_command import predict
 from deployments.token_command import token
 from deployments.train_command import train
 
@@ -227,6 +228,7 @@ app.command()(demo)
 app.command()(api)
 app.add_typer(token, name="token")
 app.command()(train)
+app.command()(predict)
 
 
 if __name__ == "__main__":

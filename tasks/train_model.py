@@ -18,7 +18,6 @@ from astrid_training.lineage import (
 from astrid_training.models import register_trained_model
 from astrid_training.networks import model_name, network_alone, network_signature
 from astrid_training.records import TrainingDataset
-from astrid_training.tracking import safe_metrics
 from astrid_training.training import TrainingParams, TrainingResult, train_unet
 from astrid_training.training_plots import draw_plots
 from astrid_training.trainings import attach_training_run, close_training_run, open_training_run
@@ -94,7 +93,7 @@ def _train(
                 files,
                 name=model_name(dataset),
                 dataset=dataset,
-                metrics=safe_metrics(result.metrics),
+                metrics=report.headline(),
                 signature=network_signature(dataset, params),
             )
         finish_training_run(mlflow_run_id, uri, [result.state_path, result.metadata_path])
