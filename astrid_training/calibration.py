@@ -82,14 +82,18 @@ def fit_calibration(logits: Floats, labels: Labels) -> Calibration:
         return Calibration()
     targets = np.where(real, (n_real + 1) / (n_real + 2), 1 / (n_others + 2))
 
-    def cost(found: NDArray[np.float64]) -> float:
-        scaled = np.asarray(logits, np.float64) / np.exp(found[0]) + found[1]
-        return float((np.logaddexp(0, scaled) - targets * scaled).mean())
+    values = np.asarray(logits, np.float64)
 
-    warmest = math.log(WARMEST)
-    bounds = [(-warmest, warmest), (-FARTHEST, FARTHEST)]
-    found = minimize(cost, np.zeros(2), bounds=bounds, method="L-BFGS-B").x
-    return Calibration(float(np.exp(found[0])), float(found[1]))
+    def cost(found: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """Return the mean cross-entropy, which is convex in 1 / temperature and offset, and its slope."""
+        scaled = found[0] * values + found[1]
+        off = (1 + np.tanh(scaled / 2)) / 2 - targets
+        slope = np.array([(off * values).mean(), off.mean()])
+        return float((np.logaddexp(0, scaled) - targets * scaled).mean()), slope
+
+    bounds = [(1 / WARMEST, WARMEST), (-FARTHEST, FARTHEST)]
+    found = minimize(cost, np.array([1.0, 0.0]), jac=True, bounds=bounds, method="L-BFGS-B").x
+    return Calibration(float(1 / found[0]), float(found[1]))
 
 
 def reliability(probability: Floats, labels: Labels, bins: int = BINS) -> Reliability:

@@ -38,6 +38,16 @@ def test_calibrated_probabilities_are_nearer_to_what_happens() -> None:
     assert after.ece < 0.04 < 0.2 < before.ece
 
 
+def test_logits_that_tell_nothing_are_as_probable_as_real_ones_are_frequent() -> None:
+    labels = np.tile([1, 0, 0, 0], 200)
+    logits = np.where(labels == 1, 3.0, 5.0)  # the wrong way round, even
+
+    found = fit_calibration(logits, labels)
+
+    assert found.temperature == pytest.approx(20)
+    assert found.probabilities(logits).mean() == pytest.approx(0.25, abs=0.01)
+
+
 @pytest.mark.parametrize("labels", [[1] * 40, [0] * 40, [1] * 9 + [0] * 31, []])
 def test_too_few_of_a_kind_fit_nothing(labels: list[int]) -> None:
     logits = np.linspace(-3, 3, len(labels))

@@ -11,9 +11,8 @@ import pytest
 import torch
 from astropy.io import fits
 from astropy.wcs import WCS
-from click.testing import Result
 from sqlalchemy import Engine, text
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from astrid_training.catalogue import get_dataset
 from astrid_training.dataset import TrainingSplits, splits_from
