@@ -20,7 +20,16 @@ from astrid_training.scoring import Curve, Ranking, Scores, score_objects
 from astrid_training.training_params import TrainingParams
 from astrid_training.unet import UNet
 
-__all__ = ["ALL", "GOLD", "Evaluation", "Part", "calibrate", "evaluate", "object_logits"]
+__all__ = [
+    "ALL",
+    "GOLD",
+    "Evaluation",
+    "Part",
+    "calibrate",
+    "evaluate",
+    "object_logits",
+    "reviewed_gold",
+]
 
 ALL, GOLD = "all", "gold"
 FARTHEST = 30.0  # of logits: float64 knows no probability beyond
@@ -149,15 +158,20 @@ def object_logits(
     return found.astype(np.float64).clip(-FARTHEST, FARTHEST)
 
 
+def reviewed_gold(dataset: AstrIDTrainingDataset) -> Bools:
+    """Return which samples reviewers settled beyond doubt; what nobody looked at is none."""
+    reviewed = np.array(dataset.table["label_source"].to_pylist()) != "sky"
+    gold: Bools = (np.array(dataset.table["tier"].to_pylist()) == GOLD) & reviewed
+    return gold
+
+
 def _groups(dataset: AstrIDTrainingDataset) -> dict[str, Bools]:
     """Return which samples belong to each part."""
     columns = {
         "class": np.array(dataset.classes, dtype=np.str_),
         "survey": np.array(dataset.table["survey"].to_pylist(), dtype=np.str_),
     }
-    reviewed = np.array(dataset.table["label_source"].to_pylist()) != "sky"
-    gold = (np.array(dataset.table["tier"].to_pylist()) == GOLD) & reviewed
-    groups = {ALL: np.ones(len(dataset), np.bool_), GOLD: gold}
+    groups = {ALL: np.ones(len(dataset), np.bool_), GOLD: reviewed_gold(dataset)}
     for kind, names in columns.items():
         groups |= {f"{kind}/{name}": names == name for name in np.unique(names)}
     return groups

@@ -20,7 +20,7 @@ class TrainingParams(BaseModel):
     steps: int = Field(200, ge=1, le=1_000_000, description="Optimiser steps, at most.")
     batch_size: int = Field(16, ge=2, le=4096, description="Samples per step.")
     learning_rate: float = Field(
-        2e-3, gt=0, le=1, description="AdamW's learning rate, the highest of the schedule."
+        6e-3, gt=0, le=1, description="AdamW's learning rate, the highest of the schedule."
     )
     schedule: Literal["cosine", "constant"] = Field(
         "cosine",

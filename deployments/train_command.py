@@ -11,6 +11,7 @@ import yaml
 from astrid_training.errors import CollectionRefusedError
 from astrid_training.training_params import TrainingParams
 from deployments.console import USAGE, fail, print_json, ready, reported, say_document
+from deployments.looks import training_for_people
 from deployments.options import given_parameters, options_of
 
 __all__ = ["train"]
@@ -27,7 +28,7 @@ def _train(dataset: str, params_file: Path | None, *, as_json: bool, **options: 
 
         outcome = train_and_wait(settings, dataset, params)
         check_completed(settings, outcome)
-    say_document(outcome)
+    say_document(training_for_people(outcome))
     if as_json:
         print_json(outcome)
 

@@ -33,7 +33,7 @@ STEPS_PER_LINE = 25
 def train_model(
     dataset_id: str, training_run_id: str | None, params: TrainingParams
 ) -> dict[str, float]:
-    """Train on a dataset whose pixels this version would prepare alike, and return the metrics.
+    """Train on a dataset whose pixels this version would prepare alike, and return its figures.
 
     However it ends, the row of training_runs and the MLflow run are closed.
 
@@ -58,10 +58,11 @@ def train_model(
             finish_training_run(mlflow_run_id, uri, status="FAILED")
         _tell(TRAINING_FAILED, row, dataset, {"error": type(error).__name__})
         raise
-    close_training_run(engine, row, metrics=result.metrics, mlflow_run_id=mlflow_run_id)
-    told = {"metrics": result.metrics, "mlflow_run_id": mlflow_run_id}
+    figures = result.report.headline()
+    close_training_run(engine, row, metrics=figures, mlflow_run_id=mlflow_run_id)
+    told = {"metrics": figures, "mlflow_run_id": mlflow_run_id}
     _tell(TRAINING_COMPLETED, row, dataset, told)
-    return result.metrics
+    return figures
 
 
 def _tell(event: str, row: str, dataset: TrainingDataset, more: dict[str, Any]) -> None:
