@@ -17,7 +17,9 @@ __all__ = [
     "GateFailedError",
     "GoldenVectorError",
     "MissingObjectError",
+    "ModelNotFoundError",
     "ParityError",
+    "PredictionRefusedError",
     "ProcessorError",
     "StoreCorruptError",
     "SurveyProfileError",
@@ -114,6 +116,14 @@ class ProcessorError(ValueError):
     def __init__(self, path: str, problem: str) -> None:
         super().__init__(f"processor {path}: {problem}")
         self.path = path
+
+
+class ModelNotFoundError(LookupError):
+    """No trained network has this name."""
+
+
+class PredictionRefusedError(ValueError):
+    """A network cannot be asked in this way."""
 
 
 class GoldenVectorError(RuntimeError):

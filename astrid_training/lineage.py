@@ -26,6 +26,7 @@ from astrid_training.tracking import (
     dataset_tags,
     ending,
     experiment_id,
+    safe_metrics,
     safe_name,
     tracking,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "log_sample_images",
     "log_training_dataset_info",
     "log_training_metrics",
+    "log_training_report",
     "start_training_run",
 ]
 
@@ -162,8 +164,16 @@ def log_training_metrics(
     tracking_uri: str,
     metrics: Mapping[str, float],
     loss_history: Sequence[float] = (),
+    looks: Sequence[tuple[int, float]] = (),
 ) -> None:
-    """Log the metrics of a training, and its loss curve as `loss` by step, from 1.
+    """Log the metrics of a training, and its loss curves by step: `loss` of train, `loss_val` of val.
+
+    Args:
+        run_id: of `start_training_run`.
+        tracking_uri: MLflow's server or database.
+        metrics: figures by name.
+        loss_history: on train, of each step from 1.
+        looks: steps after which val was looked at, and its loss then.
 
     Raises:
         TrackingUnavailableError: if MLflow does not answer.
@@ -173,9 +183,24 @@ def log_training_metrics(
 
         started = int(client.get_run(run_id).info.start_time)
         curve = [Metric("loss", loss, started, n) for n, loss in enumerate(loss_history, start=1)]
-        logged = [*as_metrics(metrics, started), *curve]
+        curve += [Metric("loss_val", loss, started, step) for step, loss in looks]
+        logged = [*as_metrics(safe_metrics(metrics), started), *curve]
         for first in range(0, len(logged), MOST_METRICS):
             client.log_batch(run_id, metrics=logged[first : first + MOST_METRICS])
+
+
+def log_training_report(
+    run_id: str, tracking_uri: str, report: Path, plots: Sequence[Path]
+) -> None:
+    """Attach a training's report as it is, and its pictures as `plots/…`.
+
+    Raises:
+        TrackingUnavailableError: if MLflow does not answer.
+    """
+    with tracking(tracking_uri) as client:
+        client.log_artifact(run_id, str(report))
+        for path in plots:
+            client.log_artifact(run_id, str(path), "plots")
 
 
 def finish_training_run(

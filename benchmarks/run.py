@@ -35,6 +35,7 @@ NAMES = (
     "orchestration",
     "scale",
     "cluster",
+    "training",
 )
 """Modules with a `report`, in the order of the table, which is that of a collection."""
 AS_WORKERS = {"sparse"}

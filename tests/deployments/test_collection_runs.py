@@ -32,6 +32,7 @@ from astrid_training.database import open_database
 from astrid_training.run_metrics import STEPS, WHOLE, read_run_metrics
 from astrid_training.simulate import SkyPlan
 from astrid_training.store import open_store
+from astrid_training.training_params import TrainingParams
 from astrid_training.trainings import training_runs
 from deployments.bootstrap import bootstrap
 from deployments.collect_command import parameters_from
@@ -104,6 +105,27 @@ def steps_of(client: SyncPrefectClient, flow_run_id: str) -> list[tuple[str, str
     return sorted((run.task_key.rsplit("-", 1)[0], run.state_name or "") for run in runs)
 
 
+def check_training(ready: Any, training: Any) -> None:
+    """The row says all of how it was trained; MLflow has figures, pictures and a registered network."""
+    assert training.training_params["steps"] == 2
+    assert TrainingParams(**training.training_params).schedule == "cosine"
+    tracked = mlflow.MlflowClient(ready.settings.mlflow_tracking_uri)
+    run_id = training.mlflow_run_id
+    assert {one.path for one in tracked.list_artifacts(run_id)} >= {
+        "training.json",
+        "plots",
+        "model",
+    }
+    assert len(tracked.list_artifacts(run_id, "plots")) == 5
+    metrics = tracked.get_run(run_id).data.metrics
+    assert metrics["test_loss"] == training.performance_metrics["test_loss"]
+    assert any(name.startswith("test/class/") for name in metrics)
+    assert [one.step for one in tracked.get_metric_history(run_id, "loss_val")] == [2]
+    (version,) = tracked.search_model_versions(f"run_id = '{run_id}'")
+    assert version.name == "unet-demo"
+    assert not [*(ready.home / "cache" / "trainings").glob("*/")]  # what a kill would leave
+
+
 def test_a_deployment_run_makes_a_dataset_and_trains_on_it(
     ready: Any, engine: Engine, client: SyncPrefectClient, told_event: Any, demo: dict[str, Any]
 ) -> None:
@@ -140,6 +162,7 @@ def test_a_deployment_run_makes_a_dataset_and_trains_on_it(
     assert training.status == "completed"
     assert training.performance_metrics is not None
     assert training.performance_metrics["train_loss"] > 0
+    check_training(ready, training)
     published = told_event(DATASET_PUBLISHED, f"astrid.dataset.{outcome['dataset_id']}")
     assert published["payload"]["content_digest"] == outcome["digests"]["content"]
     trained = told_event(TRAINING_COMPLETED, f"astrid.training.{training.id}")
