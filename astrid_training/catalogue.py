@@ -246,6 +246,12 @@ class TrainingDatasetManager:
         with self._engine.connect() as connection:
             return _events(connection, dataset_id)
 
+    def parent(self, dataset: TrainingDataset) -> TrainingDataset | None:
+        """Return the version that this one superseded, withdrawn or not; None for the first."""
+        if dataset.parent_id is None:
+            return None
+        return self.get_dataset(str(dataset.parent_id), allow_revoked=True)
+
     def kin(self, dataset: TrainingDataset) -> list[TrainingDataset]:
         """Return the datasets in use that hold the same content or were chosen from this one."""
         with self._engine.connect() as connection:

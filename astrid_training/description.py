@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from astrid_training.contact_sheet import choose, pictures
+from astrid_training.healpix import tile_numbers
 from astrid_training.packs import PackCache
 from astrid_training.params import PreprocessSpec
 from astrid_training.records import TrainingDataset
@@ -22,10 +23,11 @@ from astrid_training.report import write_report
 from astrid_training.samples import class_names
 from astrid_training.tracking import safe_name
 
-__all__ = ["DISTRIBUTIONS", "REPORT", "SAMPLES", "Description", "describe_dataset"]
+__all__ = ["DISTRIBUTIONS", "PLOTS", "REPORT", "SAMPLES", "Description", "describe_dataset"]
 
-REPORT, DISTRIBUTIONS, SAMPLES = "report.html", "distributions.json", "samples"
+REPORT, DISTRIBUTIONS, PLOTS, SAMPLES = "report.html", "distributions.json", "plots", "samples"
 """Names in the folder."""
+SKY_ORDER = 3  # HEALPix pixels of 7.3 degrees
 MOST_IMAGES = 10
 
 
@@ -43,7 +45,7 @@ class Description:
 def describe_dataset(
     dataset: TrainingDataset, samples: pa.Table, packs: PackCache, folder: Path
 ) -> Description:
-    """Write report, distributions and pictures of a few samples into `folder`.
+    """Write report, distributions, plots of them and pictures of a few samples into `folder`.
 
     The same dataset gives the same bytes.
 
@@ -56,9 +58,12 @@ def describe_dataset(
     Raises:
         MissingObjectError: if a pack that is shown is not there.
     """
+    from astrid_training.plots import write_plots  # matplotlib is for whoever draws
+
     write_report(dataset, samples, packs, folder / REPORT)
     document = json.dumps(_distributions(samples), indent=2, sort_keys=True)
     (folder / DISTRIBUTIONS).write_text(document, encoding="utf-8")
+    write_plots(samples, folder / PLOTS)
     _write_pictures(samples, packs, PreprocessSpec(**dataset.preprocess_spec), folder / SAMPLES)
     return Description(
         folder,
@@ -87,6 +92,7 @@ def _distributions(samples: pa.Table) -> dict[str, Any]:
     }
     document["confidence"] = _histogram(samples["confidence"], 0.5)
     document["quality_score"] = _histogram(samples["quality_score"], 0.0)
+    document["sky"] = _sky(samples)
     return document
 
 
@@ -113,6 +119,13 @@ def _real_classes(samples: pa.Table) -> list[str]:
 def _months(samples: pa.Table) -> list[str]:
     times = samples["observation_time"].to_pylist()
     return ["unknown" if time is None else f"{time:%Y-%m}" for time in times]
+
+
+def _sky(samples: pa.Table) -> dict[str, Any]:
+    """Return samples by HEALPix pixel, in the ring scheme."""
+    tiles = tile_numbers(SKY_ORDER, samples["ra_deg"].to_numpy(), samples["dec_deg"].to_numpy())
+    counts = Counter(tiles.tolist())
+    return {"nside": 2**SKY_ORDER, "scheme": "ring", "counts": {str(n): counts[n] for n in counts}}
 
 
 def _histogram(column: pa.ChunkedArray, start: float) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from astrid_training.description import DISTRIBUTIONS, REPORT, SAMPLES, Description
+from astrid_training.description import DISTRIBUTIONS, PLOTS, REPORT, SAMPLES, Description
 from astrid_training.records import TrainingDataset
 from astrid_training.tracking import (
     TrackingUnavailableError,
@@ -18,9 +18,11 @@ from astrid_training.tracking import (
     dataset_tags,
     ending,
     experiment_id,
+    safe_metrics,
     safe_name,
     tracking,
 )
+from astrid_training.version import code_version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,6 +36,7 @@ __all__ = [
     "log_sample_images",
     "log_training_dataset_info",
     "log_training_metrics",
+    "log_training_report",
     "start_training_run",
 ]
 
@@ -54,6 +57,7 @@ def log_training_dataset_info(
     tracking_uri: str,
     *,
     source_uri: str | None = None,
+    parent: TrainingDataset | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> str:
     """Log a dataset as one MLflow run and return the run's id.
@@ -65,6 +69,7 @@ def log_training_dataset_info(
         description: what `describe_dataset` wrote of it.
         tracking_uri: MLflow's server or database.
         source_uri: where the samples table lies; None: its key in the store.
+        parent: the version that it superseded, if there was one.
         tags: further tags of the run.
 
     Raises:
@@ -79,7 +84,7 @@ def log_training_dataset_info(
                 run_id,
                 metrics=as_metrics(_numbers(dataset), _milliseconds(dataset)),
                 params=as_params(_dataset_params(dataset, description)),
-                tags=as_tags(dataset_tags(dataset) | dict(tags or {})),
+                tags=as_tags(_dataset_run_tags(dataset, parent) | dict(tags or {})),
             )
             client.log_inputs(
                 run_id, [dataset_input(dataset, "collection", source_uri, description.schema)]
@@ -91,7 +96,9 @@ def log_training_dataset_info(
 
 
 def log_data_distribution(client: "MlflowClient", run_id: str, description: Description) -> None:
-    """Attach `distributions.json`: how samples spread over splits, classes, surveys, time, scores.
+    """Attach how samples spread over splits, classes, surveys, time, scores and sky.
+
+    That is `distributions.json`, and `plots/*.png` of it.
 
     Args:
         client: of the server that has the run.
@@ -99,6 +106,7 @@ def log_data_distribution(client: "MlflowClient", run_id: str, description: Desc
         description: of the dataset.
     """
     client.log_artifact(run_id, str(description.folder / DISTRIBUTIONS))
+    client.log_artifacts(run_id, str(description.folder / PLOTS), PLOTS)
 
 
 def log_sample_images(client: "MlflowClient", run_id: str, description: Description) -> None:
@@ -136,9 +144,8 @@ def start_training_run(
         experiment = experiment_id(client, TRAININGS)
         name = f"unet_{dataset.name}_{dataset.version_id}"
         run_id = str(client.create_run(experiment, run_name=name).info.run_id)
-        client.log_batch(
-            run_id, params=as_params(params), tags=as_tags(dataset_tags(dataset) | dict(tags or {}))
-        )
+        own = {**dataset_tags(dataset), "astrid.code_version": code_version()}
+        client.log_batch(run_id, params=as_params(params), tags=as_tags({**own, **(tags or {})}))
         client.log_inputs(run_id, [dataset_input(dataset, "training", source_uri)])
     return run_id
 
@@ -148,8 +155,16 @@ def log_training_metrics(
     tracking_uri: str,
     metrics: Mapping[str, float],
     loss_history: Sequence[float] = (),
+    looks: Sequence[tuple[int, float]] = (),
 ) -> None:
-    """Log the metrics of a training, and its loss curve as `loss` by step, from 1.
+    """Log the metrics of a training, and its loss curves by step: `loss` of train, `loss_val` of val.
+
+    Args:
+        run_id: of `start_training_run`.
+        tracking_uri: MLflow's server or database.
+        metrics: figures by name.
+        loss_history: on train, of each step from 1.
+        looks: steps after which val was looked at, and its loss then.
 
     Raises:
         TrackingUnavailableError: if MLflow does not answer.
@@ -159,9 +174,24 @@ def log_training_metrics(
 
         started = int(client.get_run(run_id).info.start_time)
         curve = [Metric("loss", loss, started, n) for n, loss in enumerate(loss_history, start=1)]
-        logged = [*as_metrics(metrics, started), *curve]
+        curve += [Metric("loss_val", loss, started, step) for step, loss in looks]
+        logged = [*as_metrics(safe_metrics(metrics), started), *curve]
         for first in range(0, len(logged), MOST_METRICS):
             client.log_batch(run_id, metrics=logged[first : first + MOST_METRICS])
+
+
+def log_training_report(
+    run_id: str, tracking_uri: str, report: Path, plots: Sequence[Path]
+) -> None:
+    """Attach a training's report as it is, and its pictures as `plots/…`.
+
+    Raises:
+        TrackingUnavailableError: if MLflow does not answer.
+    """
+    with tracking(tracking_uri) as client:
+        client.log_artifact(run_id, str(report))
+        for path in plots:
+            client.log_artifact(run_id, str(path), "plots")
 
 
 def finish_training_run(
@@ -206,9 +236,15 @@ def _numbers(dataset: TrainingDataset) -> dict[str, float]:
         "anomaly_ratio": dataset.anomaly_ratio,
     }
     numbers |= {name: report[name] for name in METRICS if report.get(name) is not None}
+    numbers |= _known("quality", report.get("components"))
+    numbers |= _known("consistency", report.get("consistency"))
     numbers |= {f"split/{safe_name(name)}": count for name, count in dataset.splits.items()}
     numbers |= {f"class/{safe_name(name)}": count for name, count in dataset.classes.items()}
     return numbers
+
+
+def _known(group: str, values: Mapping[str, float | None] | None) -> dict[str, float]:
+    return {f"{group}/{name}": one for name, one in (values or {}).items() if one is not None}
 
 
 def _dataset_params(dataset: TrainingDataset, description: Description) -> dict[str, Any]:
@@ -222,6 +258,27 @@ def _dataset_params(dataset: TrainingDataset, description: Description) -> dict[
         **{name: asked.get(name) for name in PARAMS},
         **{name: spec.get(name) for name in SPEC},
     }
+
+
+def _dataset_run_tags(dataset: TrainingDataset, parent: TrainingDataset | None) -> dict[str, str]:
+    return {
+        **dataset_tags(dataset),
+        "astrid.flow_run_id": dataset.flow_run_id or "",
+        "astrid.code_version": code_version(),
+        "astrid.parent_version_id": parent.version_id if parent else "",
+        "astrid.parent_mlflow_run_id": (parent.mlflow_run_id if parent else None) or "",
+        "mlflow.note.content": _note(dataset),
+    }
+
+
+def _note(dataset: TrainingDataset) -> str:
+    """Return what MLflow shows at the head of the run's page, as Markdown."""
+    return (
+        f"{dataset.description or ''}\n\n"
+        f"Version `{dataset.version_id}` of **{dataset.name}**, {dataset.total_samples} samples, "
+        f"quality {dataset.quality_score:.3f}, reviews until {dataset.as_of:%Y-%m-%d %H:%M} UTC.\n\n"
+        f"Where it comes from and what was trained on it: `astrid-training lineage {dataset.version_id}`"
+    ).strip()
 
 
 def _milliseconds(dataset: TrainingDataset) -> int:

@@ -9,10 +9,9 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
-import pyarrow.types as kinds
 
 from astrid_training.records import TrainingDataset
 from astrid_training.samples import SCHEMA
@@ -20,7 +19,7 @@ from astrid_training.urls import mask_url
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import DatasetInput, Metric, Param, RunTag
+    from mlflow.entities import DatasetInput, LoggedModel, Metric, Param, RunTag
 
 __all__ = [
     "TrackingUnavailableError",
@@ -32,6 +31,8 @@ __all__ = [
     "ending",
     "experiment_id",
     "log_numbers",
+    "logging_model",
+    "safe_metrics",
     "safe_name",
     "tracking",
 ]
@@ -86,6 +87,32 @@ def ending(client: "MlflowClient", run_id: str) -> Iterator[None]:
         client.set_terminated(run_id, status)
 
 
+@contextmanager
+def logging_model(
+    client: "MlflowClient", run_id: str, name: str, kind: str, tags: Mapping[str, str]
+) -> Iterator["LoggedModel"]:
+    """Give the block a logged model that the run puts out; it is ready with the block, or failed.
+
+    Args:
+        client: of the server that has the run.
+        run_id: the run.
+        name: of the model.
+        kind: what models are grouped by.
+        tags: of the model.
+    """
+    from mlflow.entities import LoggedModelOutput
+
+    experiment = client.get_run(run_id).info.experiment_id
+    model = client.create_logged_model(experiment, name, run_id, dict(tags), model_type=kind)
+    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
+    status: Literal["READY", "FAILED"] = "FAILED"
+    try:
+        yield model
+        status = "READY"
+    finally:
+        client.finalize_logged_model(model.model_id, status)
+
+
 def experiment_id(client: "MlflowClient", name: str) -> str:
     """Return the id of the experiment, made if there is none of that name."""
     from mlflow.exceptions import MlflowException
@@ -109,7 +136,8 @@ def dataset_tags(dataset: TrainingDataset) -> dict[str, str]:
         "version_id": dataset.version_id,
         "parent_id": str(dataset.parent_id or ""),
         "spec_fingerprint": dataset.spec_fingerprint,
-        "flow_run_id": dataset.flow_run_id or "",
+        "derived_from": str(dataset.derived_from or ""),
+        "collection_flow_run_id": dataset.flow_run_id or "",
         **{f"{name}_digest": digest for name, digest in dataset.digests.items()},
     }
     return {f"astrid.{name}": value for name, value in tags.items()}
@@ -118,9 +146,7 @@ def dataset_tags(dataset: TrainingDataset) -> dict[str, str]:
 def dataset_input(
     dataset: TrainingDataset, context: str, source_uri: str | None, schema: pa.Schema = SCHEMA
 ) -> "DatasetInput":
-    """Return the dataset as MLflow knows it: its version_id is the digest there.
-
-    MLflow's own digests look at the first rows only, so that two datasets could share one.
+    """Return the dataset as an input of a run: its version_id is the digest there.
 
     Args:
         dataset: its row in the database.
@@ -128,33 +154,12 @@ def dataset_input(
         source_uri: where the samples table lies; None: its key in the store.
         schema: of the samples table.
     """
-    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.entities import DatasetInput, InputTag
 
-    uri = source_uri or dataset.samples_key
-    columns = [{"name": field.name, "type": _mlflow_type(field.type)} for field in schema]
-    profile = {
-        "num_rows": dataset.total_samples,
-        "splits": dataset.splits,
-        "classes": dataset.classes,
-        "spec_fingerprint": dataset.spec_fingerprint,
-        "content_digest": dataset.digests["content"],
-    }
-    entity = Dataset(
-        name=dataset.name,
-        digest=dataset.version_id,
-        source_type="s3" if uri.startswith("s3:") else "local",
-        source=json.dumps({"uri": uri}),
-        schema=json.dumps({"mlflow_colspec": columns}),
-        profile=json.dumps(profile, sort_keys=True),
-    )
+    from astrid_training.mlflow_dataset import from_astrid  # after MLflow, which imports it
+
+    entity = from_astrid(dataset, source_uri=source_uri, columns=schema)._to_mlflow_entity()  # noqa: SLF001 - as mlflow.log_input does
     return DatasetInput(entity, tags=[InputTag("mlflow.data.context", context)])
-
-
-def _mlflow_type(kind: pa.DataType) -> str:
-    known = {"string": "string", "bool": "boolean", "int32": "integer", "int64": "long"}
-    if kinds.is_timestamp(kind):
-        return "datetime"
-    return known.get(str(kind), "double")
 
 
 def log_numbers(uri: str, run_id: str, numbers: Mapping[str, float]) -> None:
@@ -195,3 +200,8 @@ def as_tags(values: Mapping[str, str]) -> list["RunTag"]:
 def safe_name(name: str) -> str:
     """Return the name with what MLflow refuses in keys and file names replaced."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+
+
+def safe_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return metrics under names that MLflow takes; slashes stay, by which it groups them."""
+    return {"/".join(map(safe_name, name.split("/"))): one for name, one in metrics.items()}

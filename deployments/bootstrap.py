@@ -1,12 +1,10 @@
 """Bring a Prefect server to what this version needs; done again, it changes only what differs."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +29,7 @@ from astrid_training.settings import (
     prefect_environment,
 )
 from astrid_training.urls import mask_url
+from astrid_training.version import PACKAGE, VERSION_VARIABLE, code_version
 from blocks import AstridDatabase, AstridStore, Notifier, TrackingServer, TrainingTarget
 from blocks.notification import can_notify
 from blocks.places import NAME
@@ -53,7 +52,6 @@ __all__ = [
     "save_blocks",
 ]
 
-PACKAGE = "astrid-training"
 TAG = "astrid"  # on each deployment and automation of ours
 ROOT = Path(__file__).resolve().parents[1]
 POOL_LIMIT = 2  # a collection and a training; more would share the machine's memory
@@ -126,7 +124,7 @@ def bootstrap(settings: Settings, progress: Progress | None = None) -> Bootstrap
         tell("work pool")
         _keep_work_pool(client)
         tell("deployments")
-        label = _version()
+        label = code_version()
         deployments = _deploy(client, settings, label)
         tell("automations")
         collection = client.read_deployment_by_name(COLLECTION)
@@ -256,17 +254,6 @@ def _keep_work_pool(client: SyncPrefectClient) -> None:
         client.update_work_pool(POOL, change)
 
 
-def _version() -> str:
-    """Return the package's version and, in a checkout, its commit."""
-    installed = version(PACKAGE)
-    git = shutil.which("git")
-    if git is None or not (ROOT / ".git").exists():
-        return installed
-    command = [git, "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  no input
-    return f"{installed}+g{answer.stdout.strip()}" if answer.returncode == 0 else installed
-
-
 def _deploy(client: SyncPrefectClient, settings: Settings, label: str) -> list[KeptDeployment]:
     """Run `prefect deploy --all`, and give back what it takes from an operator."""
     file = prefect_file()
@@ -306,7 +293,7 @@ def _unlisted(client: SyncPrefectClient, ours: set[str]) -> list[str]:
 
 def _run_prefect_deploy(file: Path, settings: Settings, label: str) -> None:
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
-    environment = os.environ | prefect_environment(settings) | {"ASTRID_VERSION": label}
+    environment = os.environ | prefect_environment(settings) | {VERSION_VARIABLE: label}
     done = subprocess.run(  # noqa: S603 - our own interpreter and file
         [*command, "--prefect-file", str(file)],
         cwd=ROOT,  # where the flows are imported from, checkout or not

@@ -8,7 +8,7 @@ from astrid_training.urls import mask_url
 from deployments.api_command import api
 from deployments.backup_command import backup, restore
 from deployments.collect_command import collect
-from deployments.console import FAILED, Json, print_json, ready, reported, say, say_document
+from deployments.console import FAILED, Json, print_json, ready, reported, say
 from deployments.demo import demo
 from deployments.freshness_command import freshness
 from deployments.gc_command import gc
@@ -16,6 +16,7 @@ from deployments.import_command import import_alerts
 from deployments.looks import datasets, quality, report, revoke, show
 from deployments.review_command import review
 from deployments.token_command import token
+from deployments.train_command import train
 
 __all__ = ["app", "main"]
 
@@ -227,25 +228,7 @@ app.command()(demo)
 app.command()(api)
 app.add_typer(token, name="token")
 app.add_typer(review, name="review")
-
-
-@app.command()
-def train(
-    dataset: Annotated[str, typer.Argument(help="Id, version or name of a dataset.")],
-    *,
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 200,
-    as_json: Json = False,
-) -> None:
-    """Train the U-Net on a dataset, as a deployment run, and wait for it."""
-    settings = ready(as_json=as_json)
-    with reported(as_json=as_json):
-        from deployments.training import check_completed, train_and_wait  # brings Prefect
-
-        outcome = train_and_wait(settings, dataset, steps)
-        check_completed(settings, outcome)
-    say_document(outcome)
-    if as_json:
-        print_json(outcome)
+app.command()(train)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,11 @@ def log_lineage(published: PublishedDataset) -> str:
         store.put(key, (described.folder / REPORT).read_bytes())
         source = f"{store.url}/{dataset.samples_key}"
         mlflow_run_id = log_training_dataset_info(
-            dataset, described, places.tracking(), source_uri=source
+            dataset,
+            described,
+            places.tracking(),
+            source_uri=source,
+            parent=manager.parent(dataset),
         )
     manager.set_mlflow_run(published.dataset_id, mlflow_run_id)
     funnel_artifact(published.funnel, dataset.name)

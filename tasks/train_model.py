@@ -1,7 +1,5 @@
 """What trigger_training started: the network, its metrics, its row."""
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from prefect import task
@@ -9,10 +7,20 @@ from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 
 from astrid_training.catalogue import get_dataset
+from astrid_training.checkpoints import kept_folder, training_key
 from astrid_training.dataset import splits_from
-from astrid_training.lineage import finish_training_run, log_training_metrics, start_training_run
+from astrid_training.lineage import (
+    finish_training_run,
+    log_training_metrics,
+    log_training_report,
+    start_training_run,
+)
+from astrid_training.models import register_trained_model
+from astrid_training.networks import model_name, network_alone, network_signature
 from astrid_training.records import TrainingDataset
+from astrid_training.tracking import safe_metrics
 from astrid_training.training import TrainingParams, TrainingResult, train_unet
+from astrid_training.training_plots import draw_plots
 from astrid_training.trainings import attach_training_run, close_training_run, open_training_run
 from blocks import places
 from tasks.events import TRAINING_COMPLETED, TRAINING_FAILED, announce
@@ -39,7 +47,7 @@ def train_model(
     dataset = get_dataset(engine, dataset_id)
     how, key = params.model_dump(mode="json"), str(flow_run.id)
     row = training_run_id or open_training_run(engine, str(dataset.id), how, key).id
-    attach_training_run(engine, row, str(flow_run.id))
+    attach_training_run(engine, row, str(flow_run.id), how)
     mlflow_run_id = None
     try:
         tags = {"astrid.flow_run_id": str(flow_run.id), "astrid.training_run_id": row}
@@ -73,9 +81,24 @@ def _train(
             logger.info("step %d of %d: loss %.4f", step, params.steps, loss)
 
     splits = splits_from(dataset, places.store(), places.cache(), params.channels)
-    with TemporaryDirectory() as folder:
-        result = train_unet(splits, params, Path(folder), progress)
-        log_training_metrics(mlflow_run_id, uri, result.metrics, result.loss_history)
-        files = [result.state_path, result.metadata_path]
-        finish_training_run(mlflow_run_id, uri, files)
+    with kept_folder(places.cache(), training_key(dataset, params)) as folder:
+        # what a killed training of these very weights has left is gone on with
+        result = train_unet(splits, params, folder, progress, resume=True)
+        report = result.report
+        log_training_metrics(mlflow_run_id, uri, result.metrics, result.loss_history, report.looks)
+        log_training_report(mlflow_run_id, uri, result.report_path, draw_plots(report, folder))
+        with network_alone(folder) as files:
+            register_trained_model(
+                mlflow_run_id,
+                uri,
+                files,
+                name=model_name(dataset),
+                dataset=dataset,
+                metrics=safe_metrics(result.metrics),
+                signature=network_signature(dataset, params),
+            )
+        finish_training_run(mlflow_run_id, uri, [result.state_path, result.metadata_path])
+    logger.info(
+        "kept the weights of step %d; test F1 %s", report.best_step, result.metrics.get("test_f1")
+    )
     return result

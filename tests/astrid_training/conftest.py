@@ -9,9 +9,11 @@ from uuid import UUID
 import numpy as np
 import pyarrow as pa
 import pytest
+from mlflow import MlflowClient
 from numpy.typing import NDArray
 
 from astrid_training.digests import sample_key
+from astrid_training.lineage import DATASETS, TRAININGS
 from astrid_training.packs import FORMAT_VERSION, put_array, put_table
 from astrid_training.params import PreprocessSpec, TrainingDataCollectionParams
 from astrid_training.processor import fingerprint
@@ -200,3 +202,26 @@ def _record(samples: pa.Table, key: str, spec: PreprocessSpec) -> TrainingDatase
 def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
     """One dataset of 240 samples for all tests that only read it."""
     return publish(tmp_path_factory.mktemp("published"), 240)
+
+
+@pytest.fixture(scope="session")
+def published_few(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    """One dataset of 60 samples, for tests that train on it."""
+    return publish(tmp_path_factory.mktemp("published_few"), 60)
+
+
+@pytest.fixture(scope="session")
+def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of an MLflow of this process alone, without a server."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    client = MlflowClient(tracking_uri=uri)
+    for name in (DATASETS, TRAININGS):
+        client.create_experiment(name, artifact_location=(folder / "artifacts").as_uri())
+    return uri
+
+
+@pytest.fixture(scope="session")
+def mlflow(mlflow_uri: str) -> MlflowClient:
+    """A client of `mlflow_uri`."""
+    return MlflowClient(tracking_uri=mlflow_uri)

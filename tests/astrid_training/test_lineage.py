@@ -19,23 +19,12 @@ from astrid_training.lineage import (
     start_training_run,
 )
 from astrid_training.packs import PackCache
+from astrid_training.plots import PLOTS
 from astrid_training.tracking import TrackingUnavailableError
+from astrid_training.version import code_version
 
+PARENT = UUID(int=112)
 SOURCE = "s3://astrid/training/samples/abc.parquet"
-
-
-@pytest.fixture(scope="module")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
-
-
-@pytest.fixture(scope="module")
-def client(uri: str, tmp_path_factory: pytest.TempPathFactory) -> MlflowClient:
-    client = MlflowClient(tracking_uri=uri)
-    folder = tmp_path_factory.mktemp("artifacts").as_uri()
-    for name in (DATASETS, "astrid-training-runs"):
-        client.create_experiment(name, artifact_location=folder)
-    return client
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +35,19 @@ def description(published: Any, tmp_path_factory: pytest.TempPathFactory) -> Des
 
 
 @pytest.fixture(scope="module")
-def run(published: Any, client: MlflowClient, uri: str, description: Description) -> Any:
-    run_id = log_training_dataset_info(
-        published.record, description, uri, source_uri=SOURCE, tags={"astrid.trigger": "test"}
+def run(published: Any, mlflow: MlflowClient, mlflow_uri: str, description: Description) -> Any:
+    parent = dataclasses.replace(
+        published.record, id=PARENT, version_id="f" * 16, mlflow_run_id="parents-run"
     )
-    return client.get_run(run_id)
+    run_id = log_training_dataset_info(
+        dataclasses.replace(published.record, parent_id=PARENT),
+        description,
+        mlflow_uri,
+        source_uri=SOURCE,
+        parent=parent,
+        tags={"astrid.trigger": "test"},
+    )
+    return mlflow.get_run(run_id)
 
 
 def test_the_run_bears_the_datasets_id_and_is_finished(published: Any, run: Any) -> None:
@@ -58,7 +55,7 @@ def test_the_run_bears_the_datasets_id_and_is_finished(published: Any, run: Any)
     assert run.info.status == "FINISHED"
 
 
-def test_metrics_are_those_of_the_report_with_splits_and_classes(run: Any) -> None:
+def test_metrics_are_those_of_the_report_with_splits_and_classes(published: Any, run: Any) -> None:
     metrics = run.data.metrics
 
     assert metrics["total_samples"] == 240
@@ -68,6 +65,8 @@ def test_metrics_are_those_of_the_report_with_splits_and_classes(run: Any) -> No
     assert metrics["label_consistency"] == 0.93
     assert [metrics[f"split/{name}"] for name in ("train", "val", "test")] == [143, 48, 48]
     assert metrics["class/supernova"] == 40
+    components = published.record.quality_report["components"]
+    assert {name: metrics[f"quality/{name}"] for name in components} == components
 
 
 def test_params_tell_how_it_was_collected(run: Any) -> None:
@@ -90,6 +89,15 @@ def test_tags_hold_every_digest_in_full(published: Any, run: Any) -> None:
     assert tags["astrid.version_id"] == published.record.version_id
     assert tags["astrid.flow_run_id"] == "8d0f"
     assert tags["astrid.trigger"] == "test"
+    assert tags["astrid.code_version"] == code_version()
+
+
+def test_tags_name_the_parent_its_version_and_its_run(run: Any) -> None:
+    tags = run.data.tags
+
+    assert tags["astrid.parent_id"] == str(PARENT)
+    assert tags["astrid.parent_version_id"] == "f" * 16
+    assert tags["astrid.parent_mlflow_run_id"] == "parents-run"
 
 
 def test_the_input_is_our_dataset_with_its_source_and_schema(published: Any, run: Any) -> None:
@@ -101,8 +109,7 @@ def test_the_input_is_our_dataset_with_its_source_and_schema(published: Any, run
 
     assert given.dataset.name == "validated-detections"
     assert given.dataset.digest == published.record.version_id
-    assert json.loads(given.dataset.source) == {"uri": SOURCE}
-    assert given.dataset.source_type == "s3"
+    assert json.loads(given.dataset.source)["uri"] == SOURCE
     assert json.loads(given.dataset.profile)["num_rows"] == 240
     assert columns["weight"] == "double"
     assert columns["observation_time"] == "datetime"
@@ -110,9 +117,9 @@ def test_the_input_is_our_dataset_with_its_source_and_schema(published: Any, run
 
 
 def test_the_report_distributions_and_sample_images_are_attached(
-    run: Any, uri: str, description: Description
+    run: Any, mlflow_uri: str, description: Description
 ) -> None:
-    folder = Path(download_artifacts(run_id=run.info.run_id, tracking_uri=uri))
+    folder = Path(download_artifacts(run_id=run.info.run_id, tracking_uri=mlflow_uri))
     spread = json.loads((folder / "distributions.json").read_text())
     images = sorted((folder / "samples").iterdir())
 
@@ -123,62 +130,67 @@ def test_the_report_distributions_and_sample_images_are_attached(
     assert sum(spread["confidence"]["counts"]) == 240
     assert sum(spread["quality_score"]["counts"]) == 240 - 24
     assert spread["quality_score"]["unknown"] == 24
+    assert sum(spread["sky"]["counts"].values()) == 240
+    assert {plot.stem for plot in (folder / "plots").iterdir()} == set(PLOTS)
     assert 0 < len(images) <= 10
     assert {image.name.split("-")[0] for image in images} == set(spread["class"])
     assert all(image.read_bytes().startswith(b"\x89PNG") for image in images)
 
 
 def test_logging_again_returns_the_same_run(
-    published: Any, run: Any, uri: str, client: MlflowClient, description: Description
+    published: Any, run: Any, mlflow_uri: str, mlflow: MlflowClient, description: Description
 ) -> None:
-    again = log_training_dataset_info(published.record, description, uri)
+    again = log_training_dataset_info(published.record, description, mlflow_uri)
 
     assert again == run.info.run_id
-    assert client.get_run(again).info.end_time == run.info.end_time
-    history = client.get_metric_history(again, "total_samples")
+    assert mlflow.get_run(again).info.end_time == run.info.end_time
+    history = mlflow.get_metric_history(again, "total_samples")
     assert len(history) == 1
 
 
 def test_a_broken_run_is_completed_and_nothing_stands_in_it_twice(
-    published: Any, uri: str, client: MlflowClient, description: Description, tmp_path: Path
+    published: Any, mlflow_uri: str, mlflow: MlflowClient, description: Description, tmp_path: Path
 ) -> None:
     other = dataclasses.replace(published.record, id=UUID(int=7), version_id="7" * 16)
     missing = dataclasses.replace(description, folder=tmp_path / "missing")
     with pytest.raises(FileNotFoundError):
-        log_training_dataset_info(other, missing, uri)
-    (broken,) = _runs_of(client, other)
+        log_training_dataset_info(other, missing, mlflow_uri)
+    (broken,) = _runs_of(mlflow, other)
     assert broken.info.status == "FAILED"
 
-    run_id = log_training_dataset_info(other, description, uri)
+    run_id = log_training_dataset_info(other, description, mlflow_uri)
 
     assert run_id == broken.info.run_id
-    assert client.get_run(run_id).info.status == "FINISHED"
-    assert len(client.get_metric_history(run_id, "total_samples")) == 1
-    assert len(_runs_of(client, other)) == 1
+    assert mlflow.get_run(run_id).info.status == "FINISHED"
+    assert len(mlflow.get_metric_history(run_id, "total_samples")) == 1
+    assert len(_runs_of(mlflow, other)) == 1
 
 
-def _runs_of(client: MlflowClient, dataset: Any) -> list[Any]:
-    experiment: Any = client.get_experiment_by_name(DATASETS)
+def _runs_of(mlflow: MlflowClient, dataset: Any) -> list[Any]:
+    experiment: Any = mlflow.get_experiment_by_name(DATASETS)
     wanted = f"tags.`astrid.dataset_id` = '{dataset.id}'"
-    return list(client.search_runs([experiment.experiment_id], wanted))
+    return list(mlflow.search_runs([experiment.experiment_id], wanted))
 
 
 def test_a_training_is_linked_to_its_dataset(
-    published: Any, uri: str, client: MlflowClient, tmp_path: Path
+    published: Any, mlflow_uri: str, mlflow: MlflowClient, tmp_path: Path
 ) -> None:
     state = tmp_path / "unet.pt"
     state.write_bytes(b"weights")
     losses = [1 / step for step in range(1, 1502)]  # more than MLflow takes at once
 
     run_id = start_training_run(
-        published.record, {"steps": 1501, "width": 8}, uri, tags={"astrid.training_run_id": "t1"}
+        published.record,
+        {"steps": 1501, "width": 8},
+        mlflow_uri,
+        tags={"astrid.training_run_id": "t1"},
     )
-    log_training_metrics(run_id, uri, {"val_f1": 0.9}, losses)
-    finish_training_run(run_id, uri, [state])
+    log_training_metrics(run_id, mlflow_uri, {"val_f1": 0.9}, losses)
+    finish_training_run(run_id, mlflow_uri, [state])
 
-    run = client.get_run(run_id)
+    run = mlflow.get_run(run_id)
     (given,) = run.inputs.dataset_inputs  # type: ignore[union-attr]
-    curve = {point.step: point.value for point in client.get_metric_history(run_id, "loss")}
+    curve = {point.step: point.value for point in mlflow.get_metric_history(run_id, "loss")}
     assert run.info.status == "FINISHED"
     assert run.data.params == {"steps": "1501", "width": "8"}
     assert run.data.metrics["val_f1"] == 0.9
@@ -189,16 +201,16 @@ def test_a_training_is_linked_to_its_dataset(
     )
     assert run.data.tags["astrid.spec_fingerprint"] == published.record.spec_fingerprint
     assert run.data.tags["astrid.training_run_id"] == "t1"
-    assert [file.path for file in client.list_artifacts(run_id, "model")] == ["model/unet.pt"]
+    assert [file.path for file in mlflow.list_artifacts(run_id, "model")] == ["model/unet.pt"]
 
 
 def test_a_failed_training_is_shown_as_failed(
-    published: Any, uri: str, client: MlflowClient
+    published: Any, mlflow_uri: str, mlflow: MlflowClient
 ) -> None:
-    run_id = start_training_run(published.record, {}, uri)
-    finish_training_run(run_id, uri, status="FAILED")
+    run_id = start_training_run(published.record, {}, mlflow_uri)
+    finish_training_run(run_id, mlflow_uri, status="FAILED")
 
-    assert client.get_run(run_id).info.status == "FAILED"
+    assert mlflow.get_run(run_id).info.status == "FAILED"
 
 
 def test_an_unreachable_server_is_one_clear_connection_error(
