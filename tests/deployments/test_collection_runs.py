@@ -14,7 +14,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import mlflow
+import nbformat
 import pytest
+from nbclient import NotebookClient
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.filters import (
@@ -218,29 +220,31 @@ def python(
     )
 
 
-@pytest.mark.usefixtures("demo")
-def test_the_notebooks_cells_run(ready: Any) -> None:
-    notebook = json.loads((ROOT / "notebooks/training/real_data_loading.ipynb").read_text())
-    cells = ["".join(one["source"]) for one in notebook["cells"] if one["cell_type"] == "code"]
-
-    ran = python(ready, "\n".join(cells) + "\nprint(sorted(result.metrics))")
-
-    assert ran.returncode == 0, ran.stderr
-    assert "train_loss" in ran.stdout
-
-
-def test_a_notebook_collects_in_its_own_process(ready: Any) -> None:
-    asked = {**LENIENT, "name": "in a notebook", "preprocess": {"scale": "l2"}}
-    code = (
-        "import json, sys\nfrom flows import load_real_training_data\n"
-        "splits = load_real_training_data(collection_params=json.loads(sys.argv[1]))\n"
-        "print([len(split) for split in splits])"
+def test_the_notebook_runs_from_parameters_to_a_trained_model(ready: Any, tmp_path: Path) -> None:
+    notebook = nbformat.read(ROOT / "notebooks/training/real_data_loading.ipynb", as_version=4)
+    (place,) = (
+        place
+        for place, cell in enumerate(notebook.cells)
+        if "parameters" in cell.metadata.get("tags", ())
     )
+    asked = {**LENIENT, "name": "in a notebook", "preprocess": {"softening": 3.0}}
+    ours = nbformat.v4.new_code_cell(f"collection_params = {asked!r}\nsteps = 10")
+    notebook.cells.insert(place + 1, ours)
 
-    ran = python(ready, code, json.dumps(asked))
+    home = {"ASTRID_TRAINING_HOME": str(ready.home)}
+    client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}})
+    client.execute(env={**os.environ, **home})
 
-    assert ran.returncode == 0, ran.stderr
-    assert all(json.loads(ran.stdout.splitlines()[-1]))
+    outputs = [one for cell in notebook.cells for one in cell.get("outputs", ())]
+    text_of = "".join(one.get("text", "") for one in outputs)
+    assert "in a notebook" in text_of
+    assert "10 steps" in text_of
+    assert "survey sim_small" in text_of
+    pictures = [one for one in outputs if "image/png" in one.get("data", {})]
+    assert len(pictures) == 8
+    assert not [one for one in outputs if one.output_type == "error"]
+    outcome = json.loads(cli(ready, "datasets", "--name", "in a notebook", "--json").stdout)
+    assert [one["name"] for one in outcome] == ["in a notebook"]
 
 
 @pytest.mark.usefixtures("demo")
