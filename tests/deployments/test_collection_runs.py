@@ -221,14 +221,18 @@ def python(
 
 
 def test_the_notebook_runs_from_parameters_to_a_trained_model(ready: Any, tmp_path: Path) -> None:
-    notebook = nbformat.read(ROOT / "notebooks/training/real_data_loading.ipynb", as_version=4)
+    notebook: Any = nbformat.read(  # type: ignore[no-untyped-call]
+        ROOT / "notebooks/training/real_data_loading.ipynb", as_version=4
+    )
     (place,) = (
         place
         for place, cell in enumerate(notebook.cells)
         if "parameters" in cell.metadata.get("tags", ())
     )
     asked = {**LENIENT, "name": "in a notebook", "preprocess": {"softening": 3.0}}
-    ours = nbformat.v4.new_code_cell(f"collection_params = {asked!r}\nsteps = 10")
+    ours: Any = nbformat.v4.new_code_cell(  # type: ignore[no-untyped-call]
+        f"collection_params = {asked!r}\nsteps = 10"
+    )
     notebook.cells.insert(place + 1, ours)
 
     home = {"ASTRID_TRAINING_HOME": str(ready.home)}
