@@ -4,15 +4,17 @@ Once built, a dataset needs neither database nor store and reaches neither of th
 works in any DataLoader worker, forked or spawned.
 """
 
+import copy
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from astrid_training.augment import Augmentation, key_numbers
@@ -120,14 +122,23 @@ class AstrIDTrainingDataset(Dataset[Sample]):
         self.augmentation = augmentation
         self._pixels = pixels
         self._numbers = key_numbers(self.keys)
-        # one number for all processes: a worker that lives on sees the next epoch, too
-        self._epoch = torch.zeros((), dtype=torch.int64)
-        if augmentation is not None:
-            self._epoch.share_memory_()  # type: ignore[no-untyped-call]  # torch has no annotation
+        self._epoch = _epoch_of(augmentation)
 
     def set_epoch(self, epoch: int) -> None:
         """Draw turns and shifts of another epoch; `EpochSampler.set_epoch` calls this."""
         self._epoch.fill_(epoch)
+
+    def augmented(self, augmentation: Augmentation | None) -> Self:
+        """Return a view of the same samples with another augmentation, and an epoch of its own.
+
+        Raises:
+            ValueError: if it shifts beyond the margin that the stamps are stored with.
+        """
+        _check_shift(augmentation, self.spec)
+        view = copy.copy(self)
+        view.augmentation = augmentation
+        view._epoch = _epoch_of(augmentation)  # noqa: SLF001 - of this very class
+        return view
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -157,6 +168,14 @@ class AstrIDTrainingDataset(Dataset[Sample]):
         if self.augmentation is None:
             return None
         return self.augmentation.draw(self._numbers[at], int(self._epoch), self.spec.margin)
+
+
+def _epoch_of(augmentation: Augmentation | None) -> Tensor:
+    """Return one number for all processes: a worker that lives on sees the next epoch, too."""
+    epoch = torch.zeros((), dtype=torch.int64)
+    if augmentation is not None:
+        epoch.share_memory_()  # type: ignore[no-untyped-call]  # torch has no annotation
+    return epoch
 
 
 class TrainingSplits(NamedTuple):
@@ -260,11 +279,20 @@ def samples_of(
     recipe_of(record).check()
     spec = PreprocessSpec(**record.preprocess_spec)
     planes_of(spec, channels)
+    _check_shift(augmentation, spec)
+    samples = read_samples(store, record.samples_key)
+    shown = samples.filter(pc.is_in(samples["split"], pa.array(SPLITS)))
+    return PackReader(store, spec, tuple(channels)), shown
+
+
+def _check_shift(augmentation: Augmentation | None, spec: PreprocessSpec) -> None:
+    """Return if the augmentation stays within what is stored around each stamp.
+
+    Raises:
+        ValueError: if it shifts farther.
+    """
     if augmentation is not None and augmentation.shift_px > spec.margin:
         raise ValueError(
             f"shifts of {augmentation.shift_px} px need a wider margin than the {spec.margin} px "
             "that the dataset stores around each stamp; give shift_px up to that"
         )
-    samples = read_samples(store, record.samples_key)
-    shown = samples.filter(pc.is_in(samples["split"], pa.array(SPLITS)))
-    return PackReader(store, spec, tuple(channels)), shown

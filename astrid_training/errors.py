@@ -10,13 +10,16 @@ __all__ = [
     "DatasetDamagedError",
     "DatasetNotFoundError",
     "DatasetRevokedError",
+    "ExportRefusedError",
     "FitsRefusedError",
     "ForeignStoreError",
     "FunnelError",
     "GateFailedError",
     "GoldenVectorError",
     "MissingObjectError",
+    "ModelNotFoundError",
     "ParityError",
+    "PredictionRefusedError",
     "ProcessorError",
     "StoreCorruptError",
     "SurveyProfileError",
@@ -115,6 +118,14 @@ class ProcessorError(ValueError):
         self.path = path
 
 
+class ModelNotFoundError(LookupError):
+    """No trained network has this name."""
+
+
+class PredictionRefusedError(ValueError):
+    """A network cannot be asked in this way."""
+
+
 class GoldenVectorError(RuntimeError):
     """This installation makes other pixels than those that are known to be right."""
 
@@ -145,6 +156,10 @@ class DatasetNotFoundError(LookupError):
 
 class DatasetRevokedError(PermissionError):
     """The dataset was withdrawn and is only loaded on explicit demand."""
+
+
+class ExportRefusedError(ValueError):
+    """Nothing can, or may, be exported as it was asked for."""
 
 
 class WorkerLostError(ConnectionError):

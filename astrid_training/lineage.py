@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from astrid_training.description import DISTRIBUTIONS, PLOTS, REPORT, SAMPLES, Description
+from astrid_training.description import (
+    COMPARISON,
+    DISTRIBUTIONS,
+    PLOTS,
+    REPORT,
+    SAMPLES,
+    Description,
+)
 from astrid_training.records import TrainingDataset
 from astrid_training.tracking import (
     MOST_METRICS,
@@ -19,6 +26,7 @@ from astrid_training.tracking import (
     dataset_tags,
     ending,
     experiment_id,
+    safe_metrics,
     safe_name,
     tracking,
 )
@@ -36,6 +44,7 @@ __all__ = [
     "log_sample_images",
     "log_training_dataset_info",
     "log_training_metrics",
+    "log_training_report",
     "start_training_run",
 ]
 
@@ -80,7 +89,7 @@ def log_training_dataset_info(
         with ending(client, run_id):
             client.log_batch(
                 run_id,
-                metrics=as_metrics(_numbers(dataset), _milliseconds(dataset)),
+                metrics=as_metrics(_numbers(dataset, description), _milliseconds(dataset)),
                 params=as_params(_dataset_params(dataset, description)),
                 tags=as_tags(_dataset_run_tags(dataset, parent) | dict(tags or {})),
             )
@@ -90,6 +99,8 @@ def log_training_dataset_info(
             log_data_distribution(client, run_id, description)
             log_sample_images(client, run_id, description)
             client.log_artifact(run_id, str(description.folder / REPORT))
+            if description.differences:
+                client.log_artifact(run_id, str(description.folder / COMPARISON))
     return run_id
 
 
@@ -153,8 +164,16 @@ def log_training_metrics(
     tracking_uri: str,
     metrics: Mapping[str, float],
     loss_history: Sequence[float] = (),
+    looks: Sequence[tuple[int, float]] = (),
 ) -> None:
-    """Log the metrics of a training, and its loss curve as `loss` by step, from 1.
+    """Log the metrics of a training, and its loss curves by step: `loss` of train, `loss_val` of val.
+
+    Args:
+        run_id: of `start_training_run`.
+        tracking_uri: MLflow's server or database.
+        metrics: figures by name.
+        loss_history: on train, of each step from 1.
+        looks: steps after which val was looked at, and its loss then.
 
     Raises:
         TrackingUnavailableError: if MLflow does not answer.
@@ -164,9 +183,24 @@ def log_training_metrics(
 
         started = int(client.get_run(run_id).info.start_time)
         curve = [Metric("loss", loss, started, n) for n, loss in enumerate(loss_history, start=1)]
-        logged = [*as_metrics(metrics, started), *curve]
+        curve += [Metric("loss_val", loss, started, step) for step, loss in looks]
+        logged = [*as_metrics(safe_metrics(metrics), started), *curve]
         for first in range(0, len(logged), MOST_METRICS):
             client.log_batch(run_id, metrics=logged[first : first + MOST_METRICS])
+
+
+def log_training_report(
+    run_id: str, tracking_uri: str, report: Path, plots: Sequence[Path]
+) -> None:
+    """Attach a training's report as it is, and its pictures as `plots/…`.
+
+    Raises:
+        TrackingUnavailableError: if MLflow does not answer.
+    """
+    with tracking(tracking_uri) as client:
+        client.log_artifact(run_id, str(report))
+        for path in plots:
+            client.log_artifact(run_id, str(path), "plots")
 
 
 def finish_training_run(
@@ -204,7 +238,7 @@ def _run_of(client: "MlflowClient", dataset: TrainingDataset) -> tuple[str, bool
     return str(client.create_run(experiment, tags=tags, run_name=name).info.run_id), False
 
 
-def _numbers(dataset: TrainingDataset) -> dict[str, float]:
+def _numbers(dataset: TrainingDataset, description: Description) -> dict[str, float]:
     report = dataset.quality_report
     numbers: dict[str, float] = {
         "total_samples": dataset.total_samples,
@@ -215,6 +249,7 @@ def _numbers(dataset: TrainingDataset) -> dict[str, float]:
     numbers |= _known("consistency", report.get("consistency"))
     numbers |= {f"split/{safe_name(name)}": count for name, count in dataset.splits.items()}
     numbers |= {f"class/{safe_name(name)}": count for name, count in dataset.classes.items()}
+    numbers |= {f"from_parent/{name}": count for name, count in description.differences.items()}
     return numbers
 
 

@@ -17,7 +17,7 @@ from astrid_training.tracking import (
     as_tags,
     dataset_tags,
     logging_model,
-    safe_key,
+    safe_metrics,
     tracking,
 )
 from astrid_training.version import code_version
@@ -159,7 +159,7 @@ def _log_metrics(
     started = int(client.get_run(run_id).info.start_time)  # as the run's own, which stay single
     linked = [
         Metric(
-            safe_key(key),
+            key,
             float(value),
             started,
             0,
@@ -167,7 +167,7 @@ def _log_metrics(
             dataset.name,
             dataset.version_id,
         )
-        for key, value in metrics.items()
+        for key, value in safe_metrics(metrics).items()
     ]
     client.log_batch(run_id, tags=as_tags({MODEL_TAG: model.model_id}))
     for first in range(0, len(linked), MOST_METRICS):

@@ -33,7 +33,7 @@ __all__ = [
     "experiment_id",
     "log_numbers",
     "logging_model",
-    "safe_key",
+    "safe_metrics",
     "safe_name",
     "tracking",
 ]
@@ -205,6 +205,6 @@ def safe_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "_", name)
 
 
-def safe_key(name: str) -> str:
-    """Return the name with what MLflow refuses in a metric's name replaced; slashes group."""
-    return "/".join(safe_name(part) for part in name.split("/"))
+def safe_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return metrics under names that MLflow takes; slashes stay, by which it groups them."""
+    return {"/".join(map(safe_name, name.split("/"))): one for name, one in metrics.items()}

@@ -49,12 +49,27 @@ def open_training_run(
     return OpenedTraining(str(row.id), row.idempotency_key, row.status)
 
 
-def attach_training_run(engine: Engine, run_id: str, flow_run_id: str) -> None:
-    """Remember which flow run trains."""
+def attach_training_run(
+    engine: Engine,
+    run_id: str,
+    flow_run_id: str,
+    training_params: Mapping[str, Any] | None = None,
+) -> None:
+    """Remember which flow run trains.
+
+    Args:
+        engine: of the database.
+        run_id: the row.
+        flow_run_id: on the Prefect server.
+        training_params: how it does, all of it; None: as it was asked for.
+    """
+    values = {
+        "run_id": run_id,
+        "flow_run_id": flow_run_id,
+        "training_params": None if training_params is None else json.dumps(dict(training_params)),
+    }
     with engine.begin() as connection:
-        connection.execute(
-            query("training_run_attach"), {"run_id": run_id, "flow_run_id": flow_run_id}
-        )
+        connection.execute(query("training_run_attach"), values)
 
 
 def close_training_run(

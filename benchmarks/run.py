@@ -28,12 +28,14 @@ NAMES = (
     "loader",
     "selection",
     "fetching",
+    "freshness",
     "leaks",
     "publishing",
     "imports",
     "orchestration",
     "scale",
     "cluster",
+    "training",
 )
 """Modules with a `report`, in the order of the table, which is that of a collection."""
 AS_WORKERS = {"sparse"}

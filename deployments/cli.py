@@ -8,14 +8,19 @@ from astrid_training.urls import mask_url
 from deployments.api_command import api
 from deployments.backup_command import backup, restore
 from deployments.collect_command import collect
-from deployments.console import FAILED, Json, print_json, ready, reported, say, say_document
+from deployments.compare_command import compare
+from deployments.console import FAILED, Json, print_json, ready, reported, say
 from deployments.demo import demo
+from deployments.export_command import card, export
 from deployments.freshness_command import freshness
 from deployments.gc_command import gc
 from deployments.import_command import import_alerts
 from deployments.lineage_command import lineage
 from deployments.looks import datasets, quality, report, revoke, show
+from deployments.predict_command import predict
+from deployments.review_command import review
 from deployments.token_command import token
+from deployments.train_command import train
 
 __all__ = ["app", "main"]
 
@@ -218,7 +223,10 @@ app.command()(datasets)
 app.command()(show)
 app.command()(quality)
 app.command()(lineage)
+app.command()(compare)
 app.command()(report)
+app.command()(card)
+app.command()(export)
 app.command()(revoke)
 app.command()(freshness)
 app.command()(gc)
@@ -227,25 +235,9 @@ app.command()(restore)
 app.command()(demo)
 app.command()(api)
 app.add_typer(token, name="token")
-
-
-@app.command()
-def train(
-    dataset: Annotated[str, typer.Argument(help="Id, version or name of a dataset.")],
-    *,
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 200,
-    as_json: Json = False,
-) -> None:
-    """Train the U-Net on a dataset, as a deployment run, and wait for it."""
-    settings = ready(as_json=as_json)
-    with reported(as_json=as_json):
-        from deployments.training import check_completed, train_and_wait  # brings Prefect
-
-        outcome = train_and_wait(settings, dataset, steps)
-        check_completed(settings, outcome)
-    say_document(outcome)
-    if as_json:
-        print_json(outcome)
+app.add_typer(review, name="review")
+app.command()(train)
+app.command()(predict)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,9 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Any
 
-import typer
 import yaml
-from pydantic import BaseModel
 
 from astrid_training.errors import CollectionRefusedError
 from astrid_training.params import TrainingDataCollectionParams
@@ -17,7 +15,8 @@ from astrid_training.reasons import explain
 from astrid_training.records import outcome_key
 from astrid_training.settings import Settings
 from astrid_training.store import open_store
-from deployments.console import USAGE, Json, fail, print_json, ready, reported, say
+from deployments.console import USAGE, fail, print_json, ready, reported, say
+from deployments.options import given_parameters, options_of
 
 __all__ = ["collect", "collect_and_wait", "parameters_from", "plain_message"]
 
@@ -36,13 +35,7 @@ def parameters_from(
         CollectionRefusedError: naming each field that is wrong.
         OSError: if the file cannot be read.
     """
-    from flows.parameters import check_parameters  # brings Prefect
-
-    given = yaml.safe_load(file.read_text(encoding="utf-8")) if file else {}
-    if not isinstance(given, dict):
-        raise CollectionRefusedError(f"{file} holds no parameters; write `name: value` lines")
-    given |= {name: _value(name, text) for name, text in options.items() if text is not None}
-    return check_parameters(TrainingDataCollectionParams, given)
+    return given_parameters(TrainingDataCollectionParams, options, file)
 
 
 def collect_and_wait(
@@ -127,60 +120,16 @@ def tell(outcome: Mapping[str, Any]) -> None:
     say(f"  report: {outcome['report_url']}")
 
 
-def _value(name: str, text: str) -> Any:  # noqa: ANN401 - any parameter's value
-    if not isinstance(text, str):
-        return text
-    annotation = TrainingDataCollectionParams.model_fields[name].annotation
-    kinds = [annotation, *get_args(annotation)]
-    if any(isinstance(kind, type) and issubclass(kind, BaseModel) for kind in kinds):
-        try:
-            return json.loads(text)
-        except json.JSONDecodeError as error:
-            raise CollectionRefusedError(f"{name}: {text!r} is not JSON: {error}") from error
-    if any(getattr(kind, "__origin__", kind) in {list, tuple} for kind in kinds):
-        return [part.strip() for part in text.split(",") if part.strip()]
-    return text
-
-
-def _signature() -> inspect.Signature:
-    """Return the options: one a parameter, then the file and --json."""
-    options = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=Annotated[
-                str | None,
-                typer.Option(
-                    f"--{name.replace('_', '-')}", help=field.description, metavar="VALUE"
-                ),
-            ],
-        )
-        for name, field in TrainingDataCollectionParams.model_fields.items()
-    ]
-    file = inspect.Parameter(
-        "params_file",
-        inspect.Parameter.KEYWORD_ONLY,
-        default=None,
-        annotation=Annotated[
-            Path | None, typer.Option("--params", help="YAML file with parameters by name.")
-        ],
-    )
-    as_json = inspect.Parameter(
-        "as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json
-    )
-    return inspect.Signature([*options, file, as_json])
-
-
 def _command() -> Callable[..., None]:
-    def collect(**given: Any) -> None:  # noqa: ANN401 - typer passes the options of _signature
+    def collect(**given: Any) -> None:  # noqa: ANN401 - typer passes the options of the model
         """Collect validated detections into a dataset and wait for it.
 
         Lists are comma separated; preprocess, mask and split take JSON.
         """
         _collect(given.pop("params_file"), given.pop("as_json"), **given)
 
-    collect.__signature__ = _signature()  # type: ignore[attr-defined]  # what typer looks at
+    options = options_of(TrainingDataCollectionParams)
+    collect.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]  # what typer looks at
     return collect
 
 

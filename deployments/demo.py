@@ -14,6 +14,7 @@ from astrid_training.simulate import SkyPlan
 from astrid_training.urls import mask_url
 from deployments.collect_command import collect_and_wait, parameters_from, tell
 from deployments.console import reported, say
+from deployments.looks import training_for_people
 from deployments.simulated import simulate_sky
 
 __all__ = ["demo"]
@@ -94,9 +95,8 @@ def _sum_up(
     say("== done")
     for name, value in seconds.items():
         say(f"  {name:<10}{value:>7.1f} s")
-    for name, value in metrics.items():
-        if isinstance(value, float):
-            say(f"  {name:<20}{value:.3f}")
+    for name, value in training_for_people(training)["performance_metrics"].items():
+        say(f"  {name:<20}{value:.3f}")
     say(f"  Prefect  {pages}")
     say(f"  MLflow   {shown['mlflow_tracking_uri']}")
     say(f"  report   {outcome['report_url']}")

@@ -1,5 +1,6 @@
 """Commands that look at published datasets; none of them needs the Prefect server."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,14 @@ from astrid_training.store import open_store
 from astrid_training.trainings import training_runs
 from deployments.console import USAGE, Json, fail, print_json, ready, reported, say, say_document
 
-__all__ = ["datasets", "quality", "report", "revoke", "show"]
+__all__ = ["datasets", "quality", "report", "revoke", "show", "training_for_people"]
+
+FIGURES = (
+    *("best_step", "train_loss", "val_loss", "val_f1"),
+    *("test_loss", "test_precision", "test_recall", "test_f1", "test_gold_f1", "test_pixel_f1"),
+    *("test_roc_auc", "test_pr_auc", "test_ece"),
+)
+"""Of a training, in the order in which people are told them."""
 
 TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 Dataset = Annotated[str, typer.Argument(help="Id, version or name of a dataset.")]
@@ -94,7 +102,14 @@ def show(dataset: Dataset, *, as_json: Json = False) -> None:
     known = asdict(found)
     known["funnel"] = {f"{row.step}: {row.reason}": row.count for row in found.funnel}
     del known["quality_report"]  # `quality` tells it
+    happened["trainings"] = [training_for_people(run) for run in happened["trainings"]]
     say_document({**known, **happened})
+
+
+def training_for_people(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of training_runs with those of its many figures that people look at first."""
+    metrics = run["performance_metrics"] or {}
+    return {**run, "performance_metrics": {n: metrics[n] for n in FIGURES if n in metrics}}
 
 
 def quality(dataset: Dataset, *, as_json: Json = False) -> None:
@@ -145,16 +160,21 @@ def report(
 ) -> None:
     """Write the HTML report of a dataset."""
     from astrid_training.packs import PackCache  # only this command needs pixels
-    from astrid_training.report import write_report  # brings templates and pictures
+    from astrid_training.report import report_context, write_report  # brings templates and pictures
     from astrid_training.samples import read_samples  # only this command needs it
 
     settings = ready(as_json=as_json)
     with reported(as_json=as_json):
-        manager = TrainingDatasetManager(open_database(settings.database_url))
-        found = manager.get_dataset(dataset, allow_revoked=True)
+        engine = open_database(settings.database_url)
+        found = TrainingDatasetManager(engine).get_dataset(dataset, allow_revoked=True)
         store = open_store(settings)
-        packs = PackCache(store, settings.home / "cache")
-        page = write_report(found, read_samples(store, found.samples_key), packs, output)
+        samples, packs = (
+            read_samples(store, found.samples_key),
+            PackCache(store, settings.home / "cache"),
+        )
+        page = write_report(
+            found, samples, packs, output, report_context(engine, store, found, samples)
+        )
     say(f"wrote {page}")
     if as_json:
         print_json({"report": str(page)})

@@ -12,6 +12,7 @@ from astrid_training.database import open_database
 from astrid_training.digests import digest_value
 from astrid_training.records import TrainingRun
 from astrid_training.settings import Settings
+from astrid_training.training_params import TrainingParams
 from astrid_training.trainings import (
     attach_training_run,
     close_training_run,
@@ -21,6 +22,7 @@ from astrid_training.trainings import (
 from astrid_training.urls import mask_url
 from deployments.console import say
 from deployments.runs import start_run, wait_for
+from flows.parameters import as_flow_parameters
 from tasks.deployment_runs import TRAINING
 
 __all__ = [
@@ -37,15 +39,20 @@ class TrainingFailedError(RuntimeError):
     """A training has not come to a good end."""
 
 
-def train_and_wait(settings: Settings, dataset: str, steps: int) -> dict[str, Any]:
+def train_and_wait(settings: Settings, dataset: str, params: TrainingParams) -> dict[str, Any]:
     """Run a training as a deployment run and return its row of training_runs, which is closed.
+
+    Args:
+        settings: where database and server are.
+        dataset: id, version or name.
+        params: how to train; what was not given is left to the deployment.
 
     Raises:
         ServerUnavailableError: if the server cannot be reached; a training that has begun goes on.
     """
     engine = open_database(settings.database_url)
     dataset_id = str(TrainingDatasetManager(engine).get_dataset(dataset).id)
-    training = {"steps": steps}
+    training = as_flow_parameters(params)
     started = digest_value([dataset_id, training, time.time_ns()])  # asked for anew each time
     row_id = open_training_run(engine, dataset_id, training, started).id
     asked = {"dataset_id": dataset_id, "training_run_id": row_id, **training}

@@ -71,7 +71,7 @@ class DatasetLineage(BaseModel):
                 "status": "completed",
                 "metrics": {"test_f1": 0.94},
                 "mlflow": {"run_id": "77aa01b2c3d4", "model_id": "m-6b1c0d2e9f3a"},
-                "registered": ["astrid-unet/3"],
+                "registered": ["unet-nightly/3"],
                 "astrid_model_id": None,
             }
         ],

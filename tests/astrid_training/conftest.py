@@ -205,6 +205,12 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
 
 
 @pytest.fixture(scope="session")
+def published_few(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    """One dataset of 60 samples, for tests that train on it."""
+    return publish(tmp_path_factory.mktemp("published_few"), 60)
+
+
+@pytest.fixture(scope="session")
 def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The address of an MLflow of this process alone, without a server."""
     folder = tmp_path_factory.mktemp("mlflow")

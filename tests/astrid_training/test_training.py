@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from astrid_training.dataset import TrainingSplits, splits_from
 from astrid_training.errors import ParityError
@@ -17,7 +16,6 @@ from astrid_training.training import (
     TrainingParams,
     TrainingResult,
     load_unet,
-    segmentation_loss,
     train_unet,
 )
 
@@ -134,53 +132,24 @@ def test_an_empty_train_split_is_refused(published: Any, tmp_path: Path) -> None
 
 def test_a_loss_that_explodes_is_an_error_and_saves_nothing(published: Any, tmp_path: Path) -> None:
     broken = splits_from(published.record, published.store, tmp_path)
-    broken.train.weights[:] = math.nan
+    broken.train.weights[:] = math.nan  # the array that its views share
 
     with pytest.raises(FloatingPointError, match="nan at step 1; lower learning_rate"):
         train_unet(broken, QUICK, tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
 
-def _loss(logits: Tensor, mask: Tensor, weight: list[float]) -> float:
-    return segmentation_loss(logits, mask, torch.tensor(weight), dice_share=0.5).item()
-
-
-def test_ignored_pixels_do_not_count() -> None:
-    mask = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
-    mask[..., 3:5, 3:5] = 1
-    mask[..., 6:, :] = 255
-    logits = torch.randn(1, 1, 8, 8, generator=torch.Generator().manual_seed(1))
-    others = logits.clone()
-    others[..., 6:, :] = 50
-
-    assert _loss(others, mask, [1]) == _loss(logits, mask, [1])
-
-
-def test_a_mask_that_is_all_ignored_costs_nothing() -> None:
-    mask = torch.full((1, 1, 8, 8), 255, dtype=torch.uint8)
-
-    assert _loss(torch.ones(1, 1, 8, 8), mask, [1]) == 0
-
-
-def test_a_sample_counts_by_its_weight() -> None:
-    mask = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
-    logits = torch.stack([torch.full((1, 8, 8), 3.0), torch.full((1, 8, 8), -3.0)])
-    alone = [_loss(logits[i : i + 1], mask[:1], [1]) for i in (0, 1)]
-
-    assert _loss(logits, mask, [3, 1]) == pytest.approx((3 * alone[0] + alone[1]) / 4)
-
-
-def test_a_better_prediction_has_a_lower_loss() -> None:
-    mask = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
-    mask[..., 3:5, 3:5] = 1
-    right = torch.where(mask == 1, 4.0, -4.0)
-
-    assert _loss(right, mask, [1]) < _loss(torch.zeros_like(right), mask, [1])
-    assert _loss(torch.zeros_like(right), mask, [1]) < _loss(-right, mask, [1])
-
-
 @pytest.mark.parametrize(
-    "wrong", [{"steps": 0}, {"threshold": 1}, {"channels": ()}, {"batch": 3}, {"seed": -1}]
+    "wrong",
+    [
+        {"steps": 0},
+        {"threshold": 1},
+        {"channels": ()},
+        {"batch": 3},
+        {"seed": -1},
+        {"schedule": "step"},
+        {"dice_share": 0.6, "focal_share": 0.6},
+    ],
 )
 def test_senseless_parameters_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):

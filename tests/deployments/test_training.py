@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 from typer.testing import CliRunner
 
 from astrid_training.settings import Settings, resolve
+from astrid_training.training_params import TrainingParams
 from astrid_training.trainings import close_training_run, open_training_run, training_runs
 from deployments import demo as module
 from deployments.cli import app
@@ -54,7 +55,7 @@ def test_a_training_that_cannot_be_started_is_closed_with_the_error(
         temporary_settings({PREFECT_API_URL: settings.prefect_api_url}),
         pytest.raises(ServerUnavailableError, match="astrid-training up"),
     ):
-        train_and_wait(settings, "d", 2)
+        train_and_wait(settings, "d", TrainingParams(steps=2))
 
     (row,) = training_runs(database, dataset)
     assert (row.status, row.completed_at is not None) == ("failed", True)

@@ -1,0 +1,201 @@
+"""How good a trained network is on a simulated sky, beside what one would do without it.
+
+Detections of test are told real or not by the network; by a threshold on the difference image, in units
+of its noise and chosen on val; and by the same network, trained on masks that are the same disk of 3 px for
+every real detection. The labels are those of simulated reviewers, who err; on the gold part they hardly do.
+"""
+
+import multiprocessing
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrid_training.catalogue import get_dataset
+from astrid_training.database import open_database
+from astrid_training.dataset import AstrIDTrainingDataset, TrainingSplits, splits_from
+from astrid_training.evaluation import reviewed_gold
+from astrid_training.items import Stacked
+from astrid_training.migrate import migrate
+from astrid_training.params import TrainingDataCollectionParams
+from astrid_training.records import TrainingDataset
+from astrid_training.scoring import Ranking, Scores, score_objects
+from astrid_training.simulate import SkyPlan, simulate
+from astrid_training.store import Store
+from astrid_training.training import TrainingParams, train_unet
+from astrid_training.workplace import Workplace
+from benchmarks.rows import Row, at_least
+from benchmarks.scale import Meter, collect
+from benchmarks.timing import cores
+from deployments.embedded import postgres
+from deployments.embedded.processes import free_port
+
+FIELDS, STEPS, SEEDS = 18, 150, (0, 1, 2)
+RADIUS_PX = 3.0
+NETWORK, FIXED = "footprints", "3 px disks"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A folder with a collected dataset, and its row."""
+
+    folder: Path
+    record: TrainingDataset
+
+    def splits(self) -> TrainingSplits:
+        """Return the dataset's splits, read in place."""
+        store = Store(f"file://{self.folder}/store")
+        return splits_from(self.record, store, self.folder / "cache", in_place=True)
+
+
+@contextmanager
+def sky(fields: int) -> Iterator[Home]:
+    """Give the block a dataset of a simulated sky, collected as a flow does."""
+    with TemporaryDirectory() as folder:
+        home = Path(folder)
+        cluster, port = postgres.prepare(home), free_port(None)
+        postgres.start(cluster, port, {}, home / "log")
+        while not postgres.answers(cluster, port):
+            time.sleep(0.05)
+        try:
+            yield Home(
+                home, _collected(home, postgres.cluster_url(cluster, port, "postgres"), fields)
+            )
+        finally:
+            postgres.discard(home)
+
+
+def _collected(home: Path, url: str, fields: int) -> TrainingDataset:
+    engine, store = open_database(url), Store(f"file://{home}/store")
+    migrate(engine)
+
+    def put(key: str, data: bytes) -> str:
+        store.put(key, data)
+        return key
+
+    with engine.begin() as connection:
+        simulate(SkyPlan(fields=fields), connection, put, home / "truth.jsonl")
+    place = Workplace(store.url, home / "cache", database_url=url)
+    params = TrainingDataCollectionParams(name="benchmark", survey_ids=["sim_ztf"])
+    published = collect(place, params, Meter())
+    record = get_dataset(engine, str(published.dataset_id))
+    engine.dispose()
+    return record
+
+
+class FixedMasks(AstrIDTrainingDataset):
+    """The same samples with a disk around every real target for a mask, whatever its PSF and shape."""
+
+    def __getitems__(self, indices: Sequence[int]) -> Stacked:
+        batch = super().__getitems__(indices).batch
+        rows, columns = np.indices(batch.mask.shape[-2:]) - batch.mask.shape[-1] // 2
+        disk = batch.mask.new_tensor(rows**2 + columns**2 <= RADIUS_PX**2)
+        return Stacked(batch._replace(mask=disk * batch.label[:, None, None, None].to(disk.dtype)))
+
+
+def _fixed(split: AstrIDTrainingDataset) -> AstrIDTrainingDataset:
+    parts = split.record, split.split, split.table, split._pixels, split.channels  # noqa: SLF001 - the same samples
+    return FixedMasks(*parts)
+
+
+def train(home: Home, masks: str, seed: int) -> dict[str, float]:
+    """Train a network and return its figures; those of test are against the dataset's own masks."""
+    splits = home.splits()
+    if masks == FIXED:
+        splits = TrainingSplits(_fixed(splits.train), _fixed(splits.val), splits.test)
+    with TemporaryDirectory() as folder:
+        params = TrainingParams(steps=STEPS, seed=seed, device="cpu", radius_px=RADIUS_PX)
+        return train_unet(splits, params, Path(folder)).metrics
+
+
+def by_threshold(splits: TrainingSplits) -> tuple[Scores, Scores, float]:
+    """Return what a threshold on the difference gives on test, on its gold part, and the threshold.
+
+    It is the best one on val, in units of the difference's noise.
+    """
+    val, test = (_significance(split) for split in (splits.val, splits.test))
+    ranking = Ranking.of(splits.val.labels, val)
+    best = max(ranking.scores.tolist(), key=lambda least: ranking.scores_at(least).f1 or 0)
+    gold = reviewed_gold(splits.test)
+    labels = splits.test.labels
+    whole, part = Ranking.of(labels, test), Ranking.of(labels[gold], test[gold])
+    return whole.scores_at(best), part.scores_at(best), float(best)
+
+
+def _significance(split: AstrIDTrainingDataset) -> NDArray[np.float32]:
+    """Return the largest deviation near each target, from asinh(deviation / 3)."""
+    images = split.__getitems__(range(len(split))).batch.image[:, 0].numpy()
+    x, y = (split.table[axis].to_numpy() - split.spec.margin for axis in ("x", "y"))
+    largest: NDArray[np.float32] = score_objects(np.abs(images), x, y, RADIUS_PX)
+    return (3 * np.sinh(largest)).astype(np.float32)
+
+
+def report() -> list[Row]:
+    """Return the rows: F1 of detections beside both baselines, of pixels, and the calibration."""
+    jobs = [(masks, seed) for masks in (NETWORK, FIXED) for seed in SEEDS]
+    with sky(FIELDS) as home:
+        splits = home.splits()
+        whole, gold, sigma = by_threshold(splits)
+        sizes = len(splits.train), len(splits.test), int(reviewed_gold(splits.test).sum())
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(cores(), len(jobs)), mp_context=spawn) as pool:
+            found = list(pool.map(train, [home] * len(jobs), *zip(*jobs, strict=True)))
+    ours, fixed = found[: len(SEEDS)], found[len(SEEDS) :]
+    n = f"{sizes[0]} samples to train on, {STEPS} steps"
+    return [
+        _row(
+            f"F1 of {sizes[1]} test detections; {n}",
+            ours,
+            "test_f1",
+            f"{sigma:.1f} sigma",
+            whole.f1,
+        ),
+        _row(
+            f"F1 of its {sizes[2]} gold ones", ours, "test_gold_f1", f"{sigma:.1f} sigma", gold.f1
+        ),
+        _beside("F1 of test detections", ours, fixed, "test_f1"),
+        _beside("F1 of its gold ones", ours, fixed, "test_gold_f1"),
+        _beside("F1 of pixels", ours, fixed, "test_pixel_f1"),
+        Row(
+            "area under ROC, test detections",
+            _shown(ours, "test_roc_auc"),
+            f"{sigma:.1f} sigma {whole.roc_auc:.3f}",
+        ),
+        Row(
+            "expected calibration error, test detections",
+            _shown(ours, "test_ece"),
+            f"uncalibrated {_shown(ours, 'test_ece_uncalibrated')}",
+        ),
+    ]
+
+
+def _row(
+    name: str, ours: list[dict[str, float]], metric: str, peer: str, theirs: float | None
+) -> Row:
+    ratio = _mean(ours, metric) / (theirs or float("nan"))
+    goal = at_least(ratio, 1.1)
+    return Row(f"{name}", _shown(ours, metric), f"threshold of {peer} {theirs:.3f}", ratio, goal)
+
+
+def _beside(
+    name: str, ours: list[dict[str, float]], fixed: list[dict[str, float]], metric: str
+) -> Row:
+    ratio = _mean(ours, metric) / _mean(fixed, metric)
+    return Row(name, _shown(ours, metric), f"{FIXED} as masks {_shown(fixed, metric)}", ratio)
+
+
+def _mean(found: list[dict[str, float]], metric: str) -> float:
+    return statistics.fmean(one[metric] for one in found)
+
+
+def _shown(found: list[dict[str, float]], metric: str) -> str:
+    """Return the mean over the seeds and, in brackets, the range."""
+    values = [one[metric] for one in found]
+    return f"{_mean(found, metric):.3f} ({min(values):.3f} to {max(values):.3f})"

@@ -1,0 +1,85 @@
+"""Options of a command made from a parameter model, and the model made from what was given."""
+
+import inspect
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args
+
+import typer
+import yaml
+from pydantic import BaseModel
+
+from astrid_training.errors import CollectionRefusedError
+from deployments.console import Json
+
+__all__ = ["given_parameters", "options_of"]
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def given_parameters(model: type[M], options: Mapping[str, Any], file: Path | None = None) -> M:
+    """Return the parameters that a YAML file and then the options give; options win.
+
+    Args:
+        model: of the parameters.
+        options: parameter name -> text as on the command line; None: not given. Lists are comma
+            separated, nested models are JSON.
+        file: YAML with parameters by name.
+
+    Raises:
+        CollectionRefusedError: naming each field that is wrong.
+        OSError: if the file cannot be read.
+    """
+    from flows.parameters import check_parameters  # brings Prefect
+
+    given = yaml.safe_load(file.read_text(encoding="utf-8")) if file else {}
+    if not isinstance(given, dict):
+        raise CollectionRefusedError(f"{file} holds no parameters; write `name: value` lines")
+    given |= {n: _value(model, n, text) for n, text in options.items() if text is not None}
+    return check_parameters(model, given)
+
+
+def options_of(model: type[BaseModel]) -> list[inspect.Parameter]:
+    """Return a command's keywords: one a parameter, then `params_file` and `as_json`."""
+    options = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[
+                str | None,
+                typer.Option(
+                    f"--{name.replace('_', '-')}", help=field.description, metavar="VALUE"
+                ),
+            ],
+        )
+        for name, field in model.model_fields.items()
+    ]
+    file = inspect.Parameter(
+        "params_file",
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[
+            Path | None, typer.Option("--params", help="YAML file with parameters by name.")
+        ],
+    )
+    as_json = inspect.Parameter(
+        "as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json
+    )
+    return [*options, file, as_json]
+
+
+def _value(model: type[BaseModel], name: str, text: Any) -> Any:  # noqa: ANN401 - any parameter's value
+    if not isinstance(text, str):
+        return text
+    annotation = model.model_fields[name].annotation
+    kinds = [annotation, *get_args(annotation)]
+    if any(isinstance(kind, type) and issubclass(kind, BaseModel) for kind in kinds):
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError as error:
+            raise CollectionRefusedError(f"{name}: {text!r} is not JSON: {error}") from error
+    if any(getattr(kind, "__origin__", kind) in {list, tuple} for kind in kinds):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    return text
