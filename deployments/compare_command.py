@@ -97,14 +97,14 @@ def _tell(before: TrainingDataset, after: TrainingDataset, found: "Comparison") 
     say(f"{_title(before)}: {found.n_before:,} samples")
     say(f"{_title(after)}: {found.n_after:,} samples, {found.shared:,} of them in both")
     say("")
-    say_table(["change", "samples ", "which"], list(_changes(found)))
+    say_table(["change", " samples", "which"], list(_changes(found)))
     say("")
     shown = sorted(
         (test for test in found.drifts if test.significant),
         key=lambda test: -test.psi / test.chance,
     )
     if shown:
-        columns = ["where", "column", "of", "before ", "after ", "PSI ", "chance ", "q ", ""]
+        columns = ["where", "column", "of", " before", " after", " PSI", " chance", " q", ""]
         say_table(columns, [_row(test) for test in shown[:SHOWN]])
     numbers = found.numbers()
     more = f", {SHOWN} of them shown" if len(shown) > SHOWN else ""
@@ -132,5 +132,5 @@ def _changes(found: "Comparison") -> Iterator[tuple[str, str, str]]:
 
 def _row(test: "Drift") -> tuple[str, ...]:
     numbers = (f"{test.before:.4g}", f"{test.after:.4g}", f"{test.psi:.3f}", f"{test.chance:.3f}")
-    verdict = "drifted" if test.counts else "no chance, but small"
+    verdict = "drifted" if test.counts else "small"
     return test.where, test.column, test.of, *numbers, f"{test.q_value:.1g}", verdict

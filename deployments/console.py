@@ -9,8 +9,6 @@ from typing import Annotated, Any, NoReturn
 import typer
 import yaml
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from astrid_training.settings import Settings, SettingsError, apply_environment, resolve
 
@@ -53,13 +51,15 @@ def say_document(document: object) -> None:
 
 
 def say_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Tell people a table; columns of numbers are those whose title ends with a space."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in columns:
-        table.add_column(title.rstrip(), justify="right" if title.endswith(" ") else "left")
-    for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
-    _people.print(table)
+    """Tell people a table; columns whose title begins with a space hold numbers."""
+    lines: list[Sequence[str]] = [[title.strip() for title in columns], *rows]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    for line in lines:
+        cells = [
+            cell.rjust(width) if title.startswith(" ") else cell.ljust(width)
+            for cell, width, title in zip(line, widths, columns, strict=True)
+        ]
+        say("  ".join(cells).rstrip())
 
 
 def print_json(document: object) -> None:
