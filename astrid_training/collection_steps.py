@@ -3,6 +3,7 @@
 The tables of all samples live and go with the call; who asked holds none of them.
 """
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +21,8 @@ from astrid_training.samples import read_samples
 from astrid_training.workplace import Workplace
 
 __all__ = ["check_leaks", "describe_dataset", "plan_batches", "publish_dataset", "select_subjects"]
+
+_log = logging.getLogger(__name__)
 
 
 def select_subjects(
@@ -95,6 +98,8 @@ def describe_dataset(place: Workplace, dataset_id: str, folder: Path) -> Descrip
     store, dataset = place.store(), get_dataset(place.database(), dataset_id)
     samples = read_samples(store, dataset.samples_key)
     context = report_context(place.database(), store, dataset, samples)
+    if context.parent and context.parent.trouble:
+        _log.warning("%s is not compared with its parent: %s", dataset.name, context.parent.trouble)
     described = description.describe_dataset(dataset, samples, place.packs(), folder, context)
     del samples
     give_back()

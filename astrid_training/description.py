@@ -6,7 +6,7 @@ Whoever logs them needs neither samples nor pixels.
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,18 @@ from astrid_training.report import ReportContext, write_report
 from astrid_training.samples import class_names
 from astrid_training.tracking import safe_name
 
-__all__ = ["DISTRIBUTIONS", "PLOTS", "REPORT", "SAMPLES", "Description", "describe_dataset"]
+__all__ = [
+    "COMPARISON",
+    "DISTRIBUTIONS",
+    "PLOTS",
+    "REPORT",
+    "SAMPLES",
+    "Description",
+    "describe_dataset",
+]
 
 REPORT, DISTRIBUTIONS, PLOTS, SAMPLES = "report.html", "distributions.json", "plots", "samples"
+COMPARISON = "comparison.json"
 """Names in the folder."""
 SKY_ORDER = 3  # HEALPix pixels of 7.3 degrees
 MOST_IMAGES = 10
@@ -40,6 +49,8 @@ class Description:
     """time_range_days (first observation to last), survey_sources, anomaly_types (of the real ones)."""
     schema: pa.Schema
     """Of the samples table, with its quality metrics."""
+    differences: Mapping[str, int] = field(default_factory=dict)
+    """From its parent, see `Comparison.numbers`; empty where it has none."""
 
 
 def describe_dataset(
@@ -58,7 +69,7 @@ def describe_dataset(
         samples: its samples table.
         packs: where its stamps and masks are.
         folder: where the files go; made if it is not there.
-        context: what the report tells beside.
+        context: what the report tells beside; its comparison with the parent is written too.
 
     Raises:
         MissingObjectError: if a pack that is shown is not there.
@@ -78,7 +89,17 @@ def describe_dataset(
             "anomaly_types": _real_classes(samples),
         },
         samples.schema,
+        _differences(context, folder / COMPARISON),
     )
+
+
+def _differences(context: ReportContext | None, to: Path) -> dict[str, int]:
+    """Write what differs from the parent, where that is known, and return its numbers."""
+    found = context.parent.comparison if context and context.parent else None
+    if found is None:
+        return {}
+    to.write_text(json.dumps(found.to_dict(), indent=2), encoding="utf-8")
+    return found.numbers()
 
 
 def _distributions(samples: pa.Table) -> dict[str, Any]:

@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from astrid_training.description import DISTRIBUTIONS, PLOTS, REPORT, SAMPLES, Description
+from astrid_training.description import (
+    COMPARISON,
+    DISTRIBUTIONS,
+    PLOTS,
+    REPORT,
+    SAMPLES,
+    Description,
+)
 from astrid_training.records import TrainingDataset
 from astrid_training.tracking import (
     MOST_METRICS,
@@ -80,7 +87,7 @@ def log_training_dataset_info(
         with ending(client, run_id):
             client.log_batch(
                 run_id,
-                metrics=as_metrics(_numbers(dataset), _milliseconds(dataset)),
+                metrics=as_metrics(_numbers(dataset, description), _milliseconds(dataset)),
                 params=as_params(_dataset_params(dataset, description)),
                 tags=as_tags(_dataset_run_tags(dataset, parent) | dict(tags or {})),
             )
@@ -90,6 +97,8 @@ def log_training_dataset_info(
             log_data_distribution(client, run_id, description)
             log_sample_images(client, run_id, description)
             client.log_artifact(run_id, str(description.folder / REPORT))
+            if description.differences:
+                client.log_artifact(run_id, str(description.folder / COMPARISON))
     return run_id
 
 
@@ -204,7 +213,7 @@ def _run_of(client: "MlflowClient", dataset: TrainingDataset) -> tuple[str, bool
     return str(client.create_run(experiment, tags=tags, run_name=name).info.run_id), False
 
 
-def _numbers(dataset: TrainingDataset) -> dict[str, float]:
+def _numbers(dataset: TrainingDataset, description: Description) -> dict[str, float]:
     report = dataset.quality_report
     numbers: dict[str, float] = {
         "total_samples": dataset.total_samples,
@@ -215,6 +224,7 @@ def _numbers(dataset: TrainingDataset) -> dict[str, float]:
     numbers |= _known("consistency", report.get("consistency"))
     numbers |= {f"split/{safe_name(name)}": count for name, count in dataset.splits.items()}
     numbers |= {f"class/{safe_name(name)}": count for name, count in dataset.classes.items()}
+    numbers |= {f"from_parent/{name}": count for name, count in description.differences.items()}
     return numbers
 
 

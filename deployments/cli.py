@@ -8,6 +8,7 @@ from astrid_training.urls import mask_url
 from deployments.api_command import api
 from deployments.backup_command import backup, restore
 from deployments.collect_command import collect
+from deployments.compare_command import compare
 from deployments.console import FAILED, Json, print_json, ready, reported, say, say_document
 from deployments.demo import demo
 from deployments.freshness_command import freshness
@@ -219,6 +220,7 @@ app.command()(datasets)
 app.command()(show)
 app.command()(quality)
 app.command()(lineage)
+app.command()(compare)
 app.command()(report)
 app.command()(revoke)
 app.command()(freshness)

@@ -2,13 +2,15 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn
 
 import typer
 import yaml
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from astrid_training.settings import Settings, SettingsError, apply_environment, resolve
 
@@ -23,6 +25,7 @@ __all__ = [
     "reported",
     "say",
     "say_document",
+    "say_table",
 ]
 
 FAILED, USAGE = 1, 2
@@ -47,6 +50,16 @@ def say_document(document: object) -> None:
     """Tell people what a document holds, as indented lines."""
     plain = json.loads(json.dumps(document, default=str))
     say(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100).rstrip())
+
+
+def say_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Tell people a table; columns of numbers are those whose title ends with a space."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in columns:
+        table.add_column(title.rstrip(), justify="right" if title.endswith(" ") else "left")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    _people.print(table)
 
 
 def print_json(document: object) -> None:

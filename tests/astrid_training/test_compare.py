@@ -60,7 +60,9 @@ def test_another_piece_of_the_same_sky_is_no_finding(before: pa.Table) -> None:
 def test_flipped_labels_are_flipped_labels(before: pa.Table) -> None:
     flip = np.random.default_rng(3).random(before.num_rows) < 0.1
     real = before["is_anomaly"].to_numpy()
-    names = np.where(flip, np.where(real, None, "supernova"), before["anomaly_type"].to_pylist())
+    flipped = ["supernova" if bogus else None for bogus in ~real]
+    pairs = zip(flip, flipped, before["anomaly_type"].to_pylist(), strict=True)
+    names = [other if is_flipped else name for is_flipped, other, name in pairs]
     after = with_column(with_column(before, "is_anomaly", real ^ flip), "anomaly_type", names)
 
     found = compare(before, after)
@@ -79,6 +81,18 @@ def test_seeing_that_drifts_in_one_band_leaves_the_others_quiet(before: pa.Table
         assert kinds(found) == ["drift"]
         assert significant(found) == {("ztf g", "fwhm_px")}
         assert "ztf g: fwhm_px drifted, median 2." in found.findings[0].text
+
+
+def test_what_is_no_chance_but_small_is_nothing_to_look_at() -> None:
+    wide = sky(3, fields=240)
+    tiers = wide["tier"].to_pylist()
+    after = with_column(wide, "tier", ["gold" if n % 10 == 0 else t for n, t in enumerate(tiers)])
+
+    found = compare(wide, after)
+
+    assert {column for _, column in significant(found)} == {"tier"}
+    assert not any(test.material for test in found.drifts)
+    assert found.findings == []
 
 
 @pytest.mark.parametrize(
