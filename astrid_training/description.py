@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from astrid_training.cards.stored import documents
 from astrid_training.contact_sheet import choose, pictures
 from astrid_training.healpix import tile_numbers
 from astrid_training.packs import PackCache
@@ -60,7 +61,7 @@ def describe_dataset(
     folder: Path,
     context: ReportContext | None = None,
 ) -> Description:
-    """Write report, distributions, plots of them and pictures of a few samples into `folder`.
+    """Write report, card, distributions, plots of them and pictures of a few samples into `folder`.
 
     The same dataset gives the same bytes.
 
@@ -69,7 +70,7 @@ def describe_dataset(
         samples: its samples table.
         packs: where its stamps and masks are.
         folder: where the files go; made if it is not there.
-        context: what the report tells beside; its comparison with the parent is written too.
+        context: what the report tells beside.
 
     Raises:
         MissingObjectError: if a pack that is shown is not there.
@@ -77,10 +78,13 @@ def describe_dataset(
     from astrid_training.plots import write_plots  # matplotlib is for whoever draws
 
     write_report(dataset, samples, packs, folder / REPORT, context)
+    for name, data in documents(dataset, samples, packs.store).items():
+        (folder / name).write_bytes(data)
     document = json.dumps(_distributions(samples), indent=2, sort_keys=True)
     (folder / DISTRIBUTIONS).write_text(document, encoding="utf-8")
     write_plots(samples, folder / PLOTS)
     _write_pictures(samples, packs, PreprocessSpec(**dataset.preprocess_spec), folder / SAMPLES)
+    differences = _write_comparison(context, folder / COMPARISON)
     return Description(
         folder,
         {
@@ -89,13 +93,15 @@ def describe_dataset(
             "anomaly_types": _real_classes(samples),
         },
         samples.schema,
-        _differences(context, folder / COMPARISON),
+        differences,
     )
 
 
-def _differences(context: ReportContext | None, to: Path) -> dict[str, int]:
-    """Write what differs from the parent, where that is known, and return its numbers."""
-    found = context.parent.comparison if context and context.parent else None
+def _write_comparison(context: ReportContext | None, to: Path) -> dict[str, int]:
+    """Write what differs from the parent and return its numbers; none where there is nothing to compare."""
+    found = (
+        context.parent.comparison if context is not None and context.parent is not None else None
+    )
     if found is None:
         return {}
     to.write_text(json.dumps(found.to_dict(), indent=2), encoding="utf-8")

@@ -11,6 +11,7 @@ from deployments.collect_command import collect
 from deployments.compare_command import compare
 from deployments.console import FAILED, Json, print_json, ready, reported, say, say_document
 from deployments.demo import demo
+from deployments.export_command import card, export
 from deployments.freshness_command import freshness
 from deployments.gc_command import gc
 from deployments.import_command import import_alerts
@@ -222,6 +223,8 @@ app.command()(quality)
 app.command()(lineage)
 app.command()(compare)
 app.command()(report)
+app.command()(card)
+app.command()(export)
 app.command()(revoke)
 app.command()(freshness)
 app.command()(gc)

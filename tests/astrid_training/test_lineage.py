@@ -140,26 +140,26 @@ def test_the_report_distributions_and_sample_images_are_attached(
 
 
 def test_a_comparison_with_the_parent_is_attached_and_counted(
-    published: Any, uri: str, client: MlflowClient, tmp_path: Path
+    published: Any, mlflow_uri: str, mlflow: MlflowClient, tmp_path: Path
 ) -> None:
     packs = PackCache(published.store, tmp_path / "packs")
     parent = published.samples.slice(40)
     newer = dataclasses.replace(published.record, id=UUID(int=8), parent_id=UUID(int=9))
-    context = ReportContext(parent=Parent("0" * 16, compare(parent, published.samples)))
+    context = ReportContext(parent=Parent("1" * 16, compare(parent, published.samples)))
     described = describe_dataset(newer, published.samples, packs, tmp_path / "described", context)
 
-    run_id = log_training_dataset_info(newer, described, uri)
+    run_id = log_training_dataset_info(newer, described, mlflow_uri)
 
-    folder = Path(download_artifacts(run_id=run_id, tracking_uri=uri))
+    folder = Path(download_artifacts(run_id=run_id, tracking_uri=mlflow_uri))
     document = json.loads((folder / "comparison.json").read_text())
-    metrics = client.get_run(run_id).data.metrics
+    metrics = mlflow.get_run(run_id).data.metrics
     assert document == compare(parent, published.samples).to_dict()
     assert (metrics["from_parent/added"], metrics["from_parent/shared"]) == (40, 200)
     assert metrics["from_parent/drift_material"] == 0
 
 
-def test_the_first_of_its_name_is_compared_with_nothing(run: Any, uri: str) -> None:
-    folder = Path(download_artifacts(run_id=run.info.run_id, tracking_uri=uri))
+def test_the_first_of_its_name_is_compared_with_nothing(run: Any, mlflow_uri: str) -> None:
+    folder = Path(download_artifacts(run_id=run.info.run_id, tracking_uri=mlflow_uri))
 
     assert not (folder / "comparison.json").exists()
     assert not [name for name in run.data.metrics if name.startswith("from_parent/")]

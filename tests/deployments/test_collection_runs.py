@@ -26,10 +26,12 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun
 from sqlalchemy import Engine, text
 
+from astrid_training.cards.stored import CARD, CROISSANT, card_key
 from astrid_training.catalogue import TrainingDatasetManager
 from astrid_training.database import open_database
 from astrid_training.run_metrics import STEPS, WHOLE, read_run_metrics
 from astrid_training.simulate import SkyPlan
+from astrid_training.store import open_store
 from astrid_training.trainings import training_runs
 from deployments.bootstrap import bootstrap
 from deployments.collect_command import parameters_from
@@ -113,6 +115,9 @@ def test_a_deployment_run_makes_a_dataset_and_trains_on_it(
     assert dataset.total_samples == outcome["total_samples"] > 50
     assert dataset.created_by == "astrid-web"
     assert dataset.mlflow_run_id == outcome["mlflow_run_id"]
+    store = open_store(ready.settings)
+    assert dataset.version_id in store.get(card_key(dataset.id, CARD)).decode()
+    assert store.head(card_key(dataset.id, CROISSANT))
     artifacts = client.read_artifacts(
         artifact_filter=ArtifactFilter(
             flow_run_id=ArtifactFilterFlowRunId(any_=[outcome["flow_run_id"]])

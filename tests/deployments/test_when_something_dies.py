@@ -208,7 +208,7 @@ def test_a_worker_and_its_flow(
 
 
 def test_a_server_that_was_away_for_longer_than_a_run_may_be_silent(
-    stack: Any, client: SyncPrefectClient, hold: Any, check_published: Any
+    stack: Any, client: SyncPrefectClient, hold: Any, reconcile: Any, check_published: Any
 ) -> None:
     silence_s = 70.0
     held = hold(8, PREFECT_FLOWS_HEARTBEAT_FREQUENCY="30")  # the most often that there is
@@ -218,7 +218,7 @@ def test_a_server_that_was_away_for_longer_than_a_run_may_be_silent(
     time.sleep(silence_s)
     up(stack.home)
 
-    assert kinds(reconcile(stack, silence_s), held) == set()
+    assert kinds(reconcile(silence_s), held) == set()
     assert state_of(client, held.run_id) == "Running"
 
     kill(stack, "worker")
@@ -226,7 +226,7 @@ def test_a_server_that_was_away_for_longer_than_a_run_may_be_silent(
     up(stack.home)
     held.gate.unlink()
     time.sleep(silence_s)
-    assert "dead run" in kinds(reconcile(stack, silence_s), held)
+    assert "dead run" in kinds(reconcile(silence_s), held)
     assert state_of(client, held.run_id) == "Crashed"
     check_published(held, forward_batch(held.batch_id, datetime.now(UTC)).id)
 

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from astrid_training.cards.stored import put_documents
 from astrid_training.catalogue import TrainingDatasetManager, get_dataset
 from astrid_training.dataset import splits_from
 from astrid_training.local_cache import LocalCache
 from astrid_training.records import TrainingDataset
+from astrid_training.samples import read_samples
 from astrid_training.warming import WarmDataset, warm_dataset
 from deployments.api import load as loading
 from deployments.api.models import DatasetRecord, LoadedDataset, QualityReport
@@ -57,6 +59,7 @@ def test_a_dataset_is_told_judged_reported_and_loaded(
     assert quality == {**published.quality_report, "metrics": {"note": "looked at"}}
 
     _check_report(sky, published, api)
+    _check_card(sky, published, api)
     _check_load(sky, published, api)
 
 
@@ -82,6 +85,17 @@ def _check_report(sky: Any, published: TrainingDataset, api: TestClient) -> None
     assert policy.startswith("default-src 'none';")
     assert "sandbox" in policy
     assert "script" not in policy
+
+
+def _check_card(sky: Any, published: TrainingDataset, api: TestClient) -> None:
+    missing = api.get(place(published, "/card"))
+    assert (missing.status_code, "--to-store" in missing.text) == (404, True)
+    written = put_documents(published, read_samples(sky.store, published.samples_key), sky.store)
+    card, croissant = (api.get(place(published, f"/{name}")) for name in ("card", "croissant"))
+    assert (card.content, croissant.content) == tuple(written.values())
+    assert card.headers["Content-Type"] == "text/markdown; charset=utf-8"
+    assert croissant.headers["Content-Type"] == "application/ld+json"
+    assert croissant.json()["name"] == "nightly"
 
 
 def _check_load(sky: Any, published: TrainingDataset, api: TestClient) -> None:
