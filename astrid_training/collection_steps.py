@@ -98,6 +98,8 @@ def describe_dataset(place: Workplace, dataset_id: str, folder: Path) -> Descrip
     store, dataset = place.store(), get_dataset(place.database(), dataset_id)
     samples = read_samples(store, dataset.samples_key)
     context = report_context(place.database(), store, dataset, samples)
+    if context.parent and context.parent.trouble:
+        _log.warning("%s is not compared with its parent: %s", dataset.name, context.parent.trouble)
     described = description.describe_dataset(dataset, samples, place.packs(), folder, context)
     del samples
     give_back()

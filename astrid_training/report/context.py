@@ -1,17 +1,20 @@
 """What a report needs beside the dataset and its samples: examples of what left, and the parent."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from sqlalchemy import Engine
 
 from astrid_training.catalogue import get_dataset
-from astrid_training.compare import Comparison, compare
 from astrid_training.database import query
 from astrid_training.errors import MissingObjectError, StoreCorruptError
 from astrid_training.records import TrainingDataset
 from astrid_training.samples import read_samples
 from astrid_training.store import Store
+
+if TYPE_CHECKING:
+    from astrid_training.compare import Comparison
 
 __all__ = ["Parent", "RejectExample", "ReportContext", "report_context"]
 
@@ -35,7 +38,7 @@ class Parent:
     """The dataset that this one superseded."""
 
     version_id: str
-    comparison: Comparison | None
+    comparison: "Comparison | None"
     """None where its samples cannot be read any more."""
     trouble: str = ""
     """Why they cannot."""
@@ -73,6 +76,8 @@ def _parent(
 ) -> Parent | None:
     if dataset.parent_id is None:
         return None
+    from astrid_training.compare import compare  # brings scipy.stats, which few need
+
     parent = get_dataset(engine, str(dataset.parent_id), allow_revoked=True)
     try:
         before = read_samples(store, parent.samples_key)

@@ -4,18 +4,20 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from astrid_training.compare import Comparison
-from astrid_training.drift import Drift
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.reasons import explain
 from astrid_training.records import FunnelRow, TrainingDataset
 from astrid_training.report.context import RejectExample
 from astrid_training.samples import SPLITS, class_names
 from astrid_training.samples_twice import new_twice
+
+if TYPE_CHECKING:
+    from astrid_training.compare import Comparison
+    from astrid_training.drift import Drift
 
 __all__ = [
     "KINDS",
@@ -218,7 +220,7 @@ def against_model(samples: pa.Table) -> Against:
     return Against(len(judged), counts[True, False], counts[False, True])
 
 
-def drift_lines(found: Comparison) -> list[Drift]:
+def drift_lines(found: "Comparison") -> "list[Drift]":
     """Return the tests that say more than chance: what matters first, then the farthest moved."""
     significant = [test for test in found.drifts if test.significant]
     return sorted(significant, key=lambda test: (not test.material, -test.psi))[:MOST_DRIFTS]
