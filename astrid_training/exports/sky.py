@@ -227,8 +227,6 @@ def _headers(
 
 def _moved(wcs: Any, corner: NDArray[np.intp]) -> str | None:  # noqa: ANN401 - astropy has no types
     """Return the cards of a WCS whose pixel (0, 0) is the corner; None if tables belong to it."""
-    from astropy.wcs import Sip  # heavy; imported only where files are read
-
     if isinstance(wcs, PlainWcs):
         plain = copy.deepcopy(wcs.wcs)
         plain.crpix = np.asarray(plain.crpix) - corner
@@ -239,9 +237,6 @@ def _moved(wcs: Any, corner: NDArray[np.intp]) -> str | None:  # noqa: ANN401 - 
             return None
         full = wcs.deepcopy()
         full.wcs.crpix = np.asarray(full.wcs.crpix) - corner
-        if full.sip is not None:
-            terms = (full.sip.a, full.sip.b, full.sip.ap, full.sip.bp)
-            full.sip = Sip(*terms, np.asarray(full.sip.crpix) - corner)
         text = full.to_header(relax=True).tostring(endcard=False, padding=False)
     cards = (text[at : at + CARD] for at in range(0, len(text), CARD))
     return "".join(card for card in cards if KEYWORDS.fullmatch(card[:8].rstrip()))
