@@ -30,6 +30,7 @@ NAMES = (
     "fetching",
     "leaks",
     "publishing",
+    "comparing",
     "imports",
     "orchestration",
     "scale",
