@@ -83,7 +83,7 @@ def snapshots(engine: Engine, columns: dict[str, list[str]] | None = None) -> di
 def columns_of(connection: Connection, table: str) -> list[str]:
     names = text(
         "SELECT quote_ident(attname) FROM pg_attribute "
-        "WHERE attrelid = to_regclass(:n) AND attnum > 0 ORDER BY attnum"
+        "WHERE attrelid = to_regclass(:n) AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
     )
     return list(connection.execute(names, {"n": table}).scalars())
 
@@ -253,12 +253,16 @@ def test_a_dataset_of_an_older_schema_is_the_same_after_the_upgrade_and_not_buil
     databases: Any, sky: Any, make_sky: Any, collect_from: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = make_sky(databases.make(), sky.home, sky.home / "truth.jsonl", sky.store)
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "migrations", lambda: migrations()[:10])
-        assert len(migrate(old.engine)) == 10
+    migrate(old.engine)
     with old.engine.begin() as connection:
         simulate(SkyPlan(fields=4, epochs=2), connection, _put(sky.store), old.truth)
     made = collect_from(old)(name="kept")
+    like = databases.make()
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "migrations", lambda: migrations()[:10])
+        assert len(migrate(like)) == 10
+    take_back(old.engine, like)
+    databases.drop(like)
     before = snapshots(old.engine)
     with old.engine.connect() as connection:
         own = {name: columns_of(connection, name) for name in before}
@@ -279,6 +283,24 @@ def test_a_dataset_of_an_older_schema_is_the_same_after_the_upgrade_and_not_buil
         name: made.digests[name] for name in of_content
     }
     databases.drop(old.engine)
+
+
+def take_back(engine: Engine, like: Engine) -> None:
+    """Drop the tables and columns that another database of an older schema has not."""
+    with engine.begin() as connection, like.connect() as older:
+        known, there = (ours(one) for one in (older, connection))
+        for name in there - known:
+            connection.execute(text(f"DROP TABLE {name} CASCADE"))
+        for name in there & known:
+            new = set(columns_of(connection, name)) - set(columns_of(older, name))
+            for column in new:
+                connection.execute(text(f"ALTER TABLE {name} DROP COLUMN {column}"))
+        connection.execute(text("DELETE FROM training_migrations WHERE number > 10"))
+
+
+def ours(connection: Connection) -> set[str]:
+    found = text("SELECT tablename FROM pg_tables WHERE tablename LIKE 'training\\_%'")
+    return set(connection.execute(found).scalars())
 
 
 def _put(store: Any) -> Callable[[str, bytes], str]:
