@@ -6,7 +6,7 @@ BIN := .venv/bin
 # a file stays in one process; the long ones of deployments begin early, as they are collected
 TWO_AT_ONCE := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install demo test test-all peers bench check format lock down clean
+.PHONY: help install demo test test-all docs peers bench check format lock down clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ check: install ## Lint, format, types, direction of imports, then the tests.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(MAKE) test
+
+docs: install ## The documentation as a site, in site/; a warning fails it.
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 format: install ## Format the code and fix what can be fixed.
 	$(BIN)/ruff check --fix .

@@ -1,6 +1,7 @@
 """Copies of what cannot be made again: the database, then the objects that it names."""
 
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,9 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
+from astrid_training.database import check_database, open_database, query
 from astrid_training.gc import FOLDERS
+from astrid_training.migrate import VERSIONS
 from astrid_training.store import Store
 from astrid_training.urls import mask_url
 
@@ -18,6 +21,8 @@ __all__ = ["BackupError", "Copied", "back_up", "restore"]
 DUMP = "database.dump"
 OBJECTS = "objects"
 AT_ONCE = 8  # objects in memory, about 60 MB each
+MIGRATION = re.compile(r"^(\d+)\t\d{4}_", re.MULTILINE)
+"""A row of the table of migrations, as a copy has it."""
 
 Program = Callable[[str], Path]
 """Takes pg_dump or pg_restore and returns where that program is."""
@@ -70,15 +75,36 @@ def restore(database_url: str, store: Store, folder: Path, program: Program) -> 
     The arguments are those of `back_up`.
 
     Raises:
-        BackupError: if there is no copy, or the database does not take it; it is as it was then.
+        DatabaseUnavailableError: if PostgreSQL does not answer.
+        BackupError: if there is no copy, or the database is newer or does not take it; it is as it
+            was then.
     """
     dump = folder / DUMP
     if not dump.is_file():
         raise BackupError(f"no {dump}; give the folder that `astrid-training backup` wrote")
+    reader = str(program("pg_restore"))
+    _check_not_newer(database_url, dump, reader)
     copied = _copy_objects(Store((folder / OBJECTS).absolute().as_uri()), store)
-    command = [str(program("pg_restore")), "--clean", "--if-exists", "--no-owner"]
+    command = [reader, "--clean", "--if-exists", "--no-owner"]
     _run([*command, "--single-transaction", "--no-privileges", str(dump)], database_url, into=True)
     return Copied(dump.stat().st_size, *copied)
+
+
+def _check_not_newer(database_url: str, dump: Path, reader: str) -> None:
+    """Refuse a database with later migrations: what they made would stay, and be made once more."""
+    rows = _run([reader, "--data-only", f"--table={VERSIONS}", "--file=-", str(dump)], database_url)
+    known = {"known": [int(number) for number in MIGRATION.findall(rows)]}
+    engine = open_database(database_url)
+    check_database(engine)
+    with engine.connect() as connection:
+        if not connection.execute(query("migration_table_exists"), {"name": VERSIONS}).scalar_one():
+            return
+        later = connection.execute(query("migration_unknown"), known).scalars().all()
+    if later:
+        raise BackupError(
+            f"the database is newer than the copy, which lacks {', '.join(later)}; restore into an "
+            "empty database, as that of a new home is"
+        )
 
 
 def _copy_objects(source: Store, target: Store) -> tuple[int, int]:
@@ -95,8 +121,8 @@ def _copy_objects(source: Store, target: Store) -> tuple[int, int]:
     return len(missing), sum(info.size for info in missing)
 
 
-def _run(command: list[str], database_url: str, *, into: bool = False) -> None:
-    """Run one of PostgreSQL's programs; the password goes by its environment, which no list shows."""
+def _run(command: list[str], database_url: str, *, into: bool = False) -> str:
+    """Return what one of PostgreSQL's programs writes; the password goes by the environment, which no list shows."""
     url = make_url(database_url)
     places = {
         "PGHOST": url.host,
@@ -117,3 +143,4 @@ def _run(command: list[str], database_url: str, *, into: bool = False) -> None:
     if done.returncode != 0:
         said = " ".join(done.stderr.strip().splitlines()[-3:])
         raise BackupError(f"{Path(command[0]).name} failed for {mask_url(database_url)}: {said}")
+    return done.stdout

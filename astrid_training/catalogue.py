@@ -349,4 +349,5 @@ def _dataset(row: Row[Any]) -> TrainingDataset:
         mlflow_run_id=row.mlflow_run_id,
         metrics=row.metrics,
         derived_from=row.derived_from,
+        code_version=row.code_version,
     )

@@ -3,6 +3,7 @@
 The tables of all samples live and go with the call; who asked holds none of them.
 """
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -15,10 +16,13 @@ from astrid_training.memory import give_back
 from astrid_training.packs import put_table
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.records import BuiltBatch, Leaks, Plan, PublishedDataset, Selection
+from astrid_training.report import report_context
 from astrid_training.samples import read_samples
 from astrid_training.workplace import Workplace
 
 __all__ = ["check_leaks", "describe_dataset", "plan_batches", "publish_dataset", "select_subjects"]
+
+_log = logging.getLogger(__name__)
 
 
 def select_subjects(
@@ -93,7 +97,10 @@ def describe_dataset(place: Workplace, dataset_id: str, folder: Path) -> Descrip
     """Write what is said of a dataset into `folder`; see `description.describe_dataset`."""
     store, dataset = place.store(), get_dataset(place.database(), dataset_id)
     samples = read_samples(store, dataset.samples_key)
-    described = description.describe_dataset(dataset, samples, place.packs(), folder)
+    context = report_context(place.database(), store, dataset, samples)
+    if context.parent and context.parent.trouble:
+        _log.warning("%s is not compared with its parent: %s", dataset.name, context.parent.trouble)
+    described = description.describe_dataset(dataset, samples, place.packs(), folder, context)
     del samples
     give_back()
     return described

@@ -1,11 +1,13 @@
 """Stamps as pictures: the channels side by side, the mask drawn over the difference."""
 
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -24,8 +26,13 @@ ZOOM = 3  # screen pixels per stamp pixel, so that an outline is thinner than a 
 GAP = 6  # screen pixels between channels
 STRIPES = 6  # screen pixels from one stripe of an ignored area to the next
 
+GREYS = 252
+OVER = [TARGET_COLOUR, BOGUS_COLOUR, IGNORE_COLOUR]
+CLEAR = np.uint8(255)
+PALETTE = bytes(round(255 * level / (GREYS - 1)) for level in range(GREYS) for _ in range(3))
+PALETTE += b"".join(bytes.fromhex(colour[1:]) for colour in OVER) + bytes(3)
 Colours = NDArray[np.uint8]
-"""(y, x, 4): red, green, blue, opacity."""
+"""(y, x): places in the palette, which makes a picture half as large as one of red, green and blue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +55,22 @@ def choose(samples: pa.Table, per_group: int) -> pa.Table:
         samples: the samples table.
         per_group: how many of each.
     """
-    table = samples.append_column("class_name", pa.array(class_names(samples), pa.string()))
+    names = pa.array(class_names(samples), pa.string())
+    keys = samples.select(["is_anomaly", "split", "sample_key"]).append_column("class_name", names)
     order = [
         ("is_anomaly", "descending"),
         *((name, "ascending") for name in ("class_name", "split", "sample_key")),
     ]
-    table = table.sort_by(order)
-    groups = zip(table["class_name"].to_pylist(), table["split"].to_pylist(), strict=True)
-    seen: dict[tuple[str, str], int] = {}
+    rows = pc.sort_indices(keys, order)
+    keys = keys.take(rows)
+    groups = zip(keys["class_name"].to_pylist(), keys["split"].to_pylist(), strict=True)
+    seen: Counter[tuple[str, str]] = Counter()
     kept = []
-    for group in groups:
-        seen[group] = seen.get(group, 0) + 1
-        kept.append(seen[group] <= per_group)
-    return table.filter(pa.array(kept, pa.bool_()))
+    for row, group in zip(rows.to_pylist(), groups, strict=True):
+        seen[group] += 1
+        if seen[group] <= per_group:
+            kept.append(row)
+    return samples.take(pa.array(kept, pa.int64()))
 
 
 def pictures(chosen: pa.Table, packs: PackCache, spec: PreprocessSpec) -> list[Stamp]:
@@ -109,21 +119,39 @@ def draw(
     for number, (name, pixels) in enumerate(zip(channels, image, strict=True)):
         panel = _grey(pixels, name, asinh=asinh)
         panels.append(_overlaid(panel, mask) if number == over else panel)
-    gap = np.zeros((panels[0].shape[0], GAP, 4), np.uint8)  # see-through, for light and dark pages
+    gap = np.full((panels[0].shape[0], GAP), CLEAR)  # see-through, for light and dark pages
     spaced = [part for panel in panels for part in (gap, panel)][1:]
+    picture = Image.fromarray(np.hstack(spaced)[::-1])
+    picture.putpalette(PALETTE)
     buffer = io.BytesIO()
-    Image.fromarray(np.hstack(spaced)[::-1]).save(buffer, format="png")
+    picture.save(
+        buffer, format="png", transparency=int(CLEAR), compress_level=3
+    )  # noise hardly shrinks further
     return buffer.getvalue()
 
 
 def _grey(pixels: NDArray[np.float32], channel: str, *, asinh: bool) -> Colours:
-    low, high = (-1.0, 4.0) if asinh else _range(pixels)
+    low, high = -1.0, 4.0
+    if not asinh:
+        pixels = _stretched(pixels, channel)
+        low, high = _range(pixels)
     if channel == "difference":
         high = 3.0 if asinh else max(abs(low), abs(high))
         low = -high  # grey is zero: what brightened is light, what faded is dark
     level = np.clip((pixels - low) / (high - low), 0, 1)
-    grey = np.kron(np.rint(255 * level).astype(np.uint8), np.ones((ZOOM, ZOOM), np.uint8))
-    return np.dstack([grey, grey, grey, np.full_like(grey, 255)])
+    grey: Colours = np.kron(
+        np.rint((GREYS - 1) * level).astype(np.uint8), np.ones((ZOOM, ZOOM), np.uint8)
+    )
+    return grey
+
+
+def _stretched(pixels: NDArray[np.float32], channel: str) -> NDArray[np.float32]:
+    """Return pixels of any unit on an asinh scale of their own noise, so that faint parts show."""
+    middle = np.median(pixels)
+    noise = 3 * 1.4826 * np.median(np.abs(pixels - middle)) or 1.0
+    zero = 0.0 if channel == "difference" else middle
+    stretched: NDArray[np.float32] = np.arcsinh((pixels - zero) / noise)
+    return stretched
 
 
 def _range(pixels: NDArray[np.float32]) -> tuple[float, float]:
@@ -134,10 +162,9 @@ def _range(pixels: NDArray[np.float32]) -> tuple[float, float]:
 def _overlaid(panel: Colours, mask: NDArray[np.uint8]) -> Colours:
     codes = np.kron(mask, np.ones((ZOOM, ZOOM), np.uint8))
     rows, columns = np.indices(codes.shape)
-    striped = (codes == IGNORE) & ((rows + columns) % STRIPES < 2)
-    panel[striped] = _rgba(IGNORE_COLOUR)
+    panel[(codes == IGNORE) & ((rows + columns) % STRIPES < 2)] = GREYS + OVER.index(IGNORE_COLOUR)
     for code, colour in ((BOGUS, BOGUS_COLOUR), (TARGET, TARGET_COLOUR)):
-        panel[_outline(codes == code)] = _rgba(colour)
+        panel[_outline(codes == code)] = GREYS + OVER.index(colour)
     return panel
 
 
@@ -149,7 +176,3 @@ def _outline(area: NDArray[np.bool_]) -> NDArray[np.bool_]:
         across = padded[:-2, 1:-1] | padded[2:, 1:-1]
         grown = grown | across | padded[1:-1, :-2] | padded[1:-1, 2:]
     return grown & ~area
-
-
-def _rgba(colour: str) -> list[int]:
-    return [*bytes.fromhex(colour.removeprefix("#")), 255]

@@ -6,7 +6,7 @@ Whoever logs them needs neither samples nor pixels.
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,28 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from astrid_training.cards.stored import documents
 from astrid_training.contact_sheet import choose, pictures
 from astrid_training.healpix import tile_numbers
 from astrid_training.packs import PackCache
 from astrid_training.params import PreprocessSpec
 from astrid_training.records import TrainingDataset
-from astrid_training.report import write_report
+from astrid_training.report import ReportContext, write_report
 from astrid_training.samples import class_names
 from astrid_training.tracking import safe_name
 
-__all__ = ["DISTRIBUTIONS", "PLOTS", "REPORT", "SAMPLES", "Description", "describe_dataset"]
+__all__ = [
+    "COMPARISON",
+    "DISTRIBUTIONS",
+    "PLOTS",
+    "REPORT",
+    "SAMPLES",
+    "Description",
+    "describe_dataset",
+]
 
 REPORT, DISTRIBUTIONS, PLOTS, SAMPLES = "report.html", "distributions.json", "plots", "samples"
+COMPARISON = "comparison.json"
 """Names in the folder."""
 SKY_ORDER = 3  # HEALPix pixels of 7.3 degrees
 MOST_IMAGES = 10
@@ -40,12 +50,18 @@ class Description:
     """time_range_days (first observation to last), survey_sources, anomaly_types (of the real ones)."""
     schema: pa.Schema
     """Of the samples table, with its quality metrics."""
+    differences: Mapping[str, int] = field(default_factory=dict)
+    """From its parent, see `Comparison.numbers`; empty where it has none."""
 
 
 def describe_dataset(
-    dataset: TrainingDataset, samples: pa.Table, packs: PackCache, folder: Path
+    dataset: TrainingDataset,
+    samples: pa.Table,
+    packs: PackCache,
+    folder: Path,
+    context: ReportContext | None = None,
 ) -> Description:
-    """Write report, distributions, plots of them and pictures of a few samples into `folder`.
+    """Write report, card, distributions, plots of them and pictures of a few samples into `folder`.
 
     The same dataset gives the same bytes.
 
@@ -54,17 +70,21 @@ def describe_dataset(
         samples: its samples table.
         packs: where its stamps and masks are.
         folder: where the files go; made if it is not there.
+        context: what the report tells beside.
 
     Raises:
         MissingObjectError: if a pack that is shown is not there.
     """
     from astrid_training.plots import write_plots  # matplotlib is for whoever draws
 
-    write_report(dataset, samples, packs, folder / REPORT)
+    write_report(dataset, samples, packs, folder / REPORT, context)
+    for name, data in documents(dataset, samples, packs.store).items():
+        (folder / name).write_bytes(data)
     document = json.dumps(_distributions(samples), indent=2, sort_keys=True)
     (folder / DISTRIBUTIONS).write_text(document, encoding="utf-8")
     write_plots(samples, folder / PLOTS)
     _write_pictures(samples, packs, PreprocessSpec(**dataset.preprocess_spec), folder / SAMPLES)
+    differences = _write_comparison(context, folder / COMPARISON)
     return Description(
         folder,
         {
@@ -73,7 +93,19 @@ def describe_dataset(
             "anomaly_types": _real_classes(samples),
         },
         samples.schema,
+        differences,
     )
+
+
+def _write_comparison(context: ReportContext | None, to: Path) -> dict[str, int]:
+    """Write what differs from the parent and return its numbers; none where there is nothing to compare."""
+    found = (
+        context.parent.comparison if context is not None and context.parent is not None else None
+    )
+    if found is None:
+        return {}
+    to.write_text(json.dumps(found.to_dict(), indent=2), encoding="utf-8")
+    return found.numbers()
 
 
 def _distributions(samples: pa.Table) -> dict[str, Any]:

@@ -25,7 +25,6 @@ from astrid_training.urls import mask_url
 __all__ = ["PASSING", "SourceCache", "fetch_sources", "quarantine"]
 
 STEP = "download_fits"
-FETCHES_AT_ONCE = 8  # the object store's client saturates here
 PASSING = frozenset(
     {"changed", "host_not_allowed", "missing_object", "unusable_path", "web_refused"}
 )
@@ -58,7 +57,7 @@ def fetch_sources(
             if row[f"{role}_path"]:
                 wanted[_file(row, role)].append(row["sample_key"])
     begin = cache.begin if spec else cache.fetch
-    with meter.pool(FETCHES_AT_ONCE) as pool:
+    with cache.connections(wanted) as at_once, meter.pool(at_once) as pool:
 
         def each(step: Callable[..., SourceFile], *inputs: Sequence[Any]) -> list[Outcome]:
             checked = partial(step, verify_checksums=verify_checksums)

@@ -10,6 +10,7 @@ __all__ = [
     "DatasetDamagedError",
     "DatasetNotFoundError",
     "DatasetRevokedError",
+    "ExportRefusedError",
     "FitsRefusedError",
     "ForeignStoreError",
     "FunnelError",
@@ -155,6 +156,10 @@ class DatasetNotFoundError(LookupError):
 
 class DatasetRevokedError(PermissionError):
     """The dataset was withdrawn and is only loaded on explicit demand."""
+
+
+class ExportRefusedError(ValueError):
+    """Nothing can, or may, be exported as it was asked for."""
 
 
 class WorkerLostError(ConnectionError):

@@ -198,11 +198,7 @@ def _unusual(
 def _exposures(connection: Connection, store: Store, most: int) -> pa.Table | None:
     """Return what is watched of the samples of the newest datasets."""
     keys = connection.execute(query("freshness_tables"), {"most": most}).scalars()
-    tables = []
-    for key in keys:
-        table = read_samples(store, key)
-        watched = [*NAMES, *(name for name in METRICS if name in table.column_names)]
-        tables.append(table.select(watched))
+    tables = [read_samples(store, key, (*NAMES, *METRICS)) for key in keys]
     return pa.concat_tables(tables, promote_options="default") if tables else None
 
 

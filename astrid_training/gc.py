@@ -38,6 +38,7 @@ _NAMES = {
         r"[0-9a-f]{64}\.parquet",
     ),
     **dict.fromkeys(("reports", "refusals", "runs"), r"[^/]+\.(html|json)"),
+    "cards": r"[0-9a-f-]{36}/(README\.md|croissant\.json)",
 }
 FOLDERS = tuple(_NAMES)
 """Where this package writes what it makes; survey files and anything else are never looked at."""

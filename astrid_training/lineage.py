@@ -7,9 +7,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from astrid_training.description import DISTRIBUTIONS, PLOTS, REPORT, SAMPLES, Description
+from astrid_training.description import (
+    COMPARISON,
+    DISTRIBUTIONS,
+    PLOTS,
+    REPORT,
+    SAMPLES,
+    Description,
+)
 from astrid_training.records import TrainingDataset
 from astrid_training.tracking import (
+    MOST_METRICS,
     TrackingUnavailableError,
     as_metrics,
     as_params,
@@ -45,7 +53,6 @@ DATASETS = "astrid-training-data"
 TRAININGS = "astrid-training-runs"
 """Experiment with one run a training."""
 
-MOST_METRICS = 1000  # that MLflow takes at once
 METRICS = ("quality_score", "image_quality_score", "label_consistency", "mean_confidence")
 PARAMS = ("name", "bands", "max_samples", "quality_score_threshold", "validation_status")
 SPEC = ("channels", "stamp_size", "margin", "background", "scale", "clip")
@@ -82,7 +89,7 @@ def log_training_dataset_info(
         with ending(client, run_id):
             client.log_batch(
                 run_id,
-                metrics=as_metrics(_numbers(dataset), _milliseconds(dataset)),
+                metrics=as_metrics(_numbers(dataset, description), _milliseconds(dataset)),
                 params=as_params(_dataset_params(dataset, description)),
                 tags=as_tags(_dataset_run_tags(dataset, parent) | dict(tags or {})),
             )
@@ -92,6 +99,8 @@ def log_training_dataset_info(
             log_data_distribution(client, run_id, description)
             log_sample_images(client, run_id, description)
             client.log_artifact(run_id, str(description.folder / REPORT))
+            if description.differences:
+                client.log_artifact(run_id, str(description.folder / COMPARISON))
     return run_id
 
 
@@ -229,7 +238,7 @@ def _run_of(client: "MlflowClient", dataset: TrainingDataset) -> tuple[str, bool
     return str(client.create_run(experiment, tags=tags, run_name=name).info.run_id), False
 
 
-def _numbers(dataset: TrainingDataset) -> dict[str, float]:
+def _numbers(dataset: TrainingDataset, description: Description) -> dict[str, float]:
     report = dataset.quality_report
     numbers: dict[str, float] = {
         "total_samples": dataset.total_samples,
@@ -240,6 +249,7 @@ def _numbers(dataset: TrainingDataset) -> dict[str, float]:
     numbers |= _known("consistency", report.get("consistency"))
     numbers |= {f"split/{safe_name(name)}": count for name, count in dataset.splits.items()}
     numbers |= {f"class/{safe_name(name)}": count for name, count in dataset.classes.items()}
+    numbers |= {f"from_parent/{name}": count for name, count in description.differences.items()}
     return numbers
 
 
@@ -261,14 +271,14 @@ def _dataset_params(dataset: TrainingDataset, description: Description) -> dict[
 
 
 def _dataset_run_tags(dataset: TrainingDataset, parent: TrainingDataset | None) -> dict[str, str]:
-    return {
-        **dataset_tags(dataset),
-        "astrid.flow_run_id": dataset.flow_run_id or "",
-        "astrid.code_version": code_version(),
-        "astrid.parent_version_id": parent.version_id if parent else "",
-        "astrid.parent_mlflow_run_id": (parent.mlflow_run_id if parent else None) or "",
+    more = {
+        "astrid.flow_run_id": dataset.flow_run_id,
+        "astrid.code_version": dataset.code_version,
+        "astrid.parent_version_id": parent and parent.version_id,
+        "astrid.parent_mlflow_run_id": parent and parent.mlflow_run_id,
         "mlflow.note.content": _note(dataset),
     }
+    return dataset_tags(dataset) | {name: value for name, value in more.items() if value}
 
 
 def _note(dataset: TrainingDataset) -> str:

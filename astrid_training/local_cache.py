@@ -8,11 +8,8 @@ import fcntl
 import os
 import random
 import shutil
-import sys
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import accumulate
@@ -28,6 +25,7 @@ from numpy.typing import NDArray
 from astrid_training.errors import CacheFullError
 from astrid_training.files import write_atomically
 from astrid_training.pack_parts import DTYPES, KINDS, Kind, PackReader, Part
+from astrid_training.progress import progress
 
 __all__ = ["CACHE_BYTES", "Lease", "LocalCache", "LocalCopy"]
 
@@ -180,7 +178,10 @@ class _Job:
             if f"{kind} {number}" not in finished
         ]
         lock = Lock()
-        with _progress(len(todo)) as step, ThreadPoolExecutor(FETCHES_AT_ONCE) as pool:
+        with (
+            progress(len(todo), "packs to this machine") as step,
+            ThreadPoolExecutor(FETCHES_AT_ONCE) as pool,
+        ):
 
             def write(item: tuple[Kind, int, int]) -> None:
                 kind, number, offset = item
@@ -271,17 +272,3 @@ def _remove(folder: Path) -> bool:
     finally:
         lease.close()
     return False
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """Show a bar where there is a terminal; yield what is to be called after each of the steps."""
-    if total == 0 or not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console  # only who looks on pays for it
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task("packs to this machine", total=total)
-        yield lambda: progress.advance(task)

@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from astrid_training.database import check_database, query, unhurried
 from astrid_training.digests import digest_bytes
 
-__all__ = ["Migration", "MigrationError", "migrate", "migrations"]
+__all__ = ["VERSIONS", "Migration", "MigrationError", "migrate", "migrations"]
 
 LOCK = 0x41535452  # one migrator at a time; the number only has to be ours
 LOCK_TIMEOUT = "10s"  # behind a migration that waits for a table, AstrID's own writers wait too

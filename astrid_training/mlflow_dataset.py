@@ -1,22 +1,27 @@
 """Our datasets as MLflow's own: their digest is ours, and their source loads them back.
 
 MLflow imports this by the entry points in pyproject.toml, in every process that uses it, so what is
-heavy is imported where it is used. Import `mlflow` before this.
+heavy is imported where it is used.
 """
 
 # without `from __future__ import annotations`: MLflow wants the constructor's return type as a class,
 # and drops a constructor that names it by a text, with no more than a warning
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Self
 
+from astrid_training.records import TrainingDataset
+
+if "mlflow.data" not in sys.modules:
+    # MLflow would look for the classes below before they are there, and go on without them
+    raise ImportError(f"{__name__} is imported before MLflow; `import mlflow.data` first")
+
 from mlflow.data.dataset import Dataset
 from mlflow.data.dataset_source import DatasetSource
 from mlflow.types.schema import ColSpec, Schema
-
-from astrid_training.records import TrainingDataset
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -88,12 +93,13 @@ class AstridDatasetSource(DatasetSource):
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `from_dict` takes."""
-        return {"dataset_id": self.dataset_id, "version_id": self.version_id, "uri": self.uri}
+        # not `dataset_id`: MLflow's pages take that for a dataset of evaluations, and find none
+        return {"dataset": self.dataset_id, "version": self.version_id, "uri": self.uri}
 
     @classmethod
     def from_dict(cls, source_dict: Mapping[Any, Any]) -> Self:
         """Return the source that `to_dict` told."""
-        return cls(source_dict["dataset_id"], source_dict["version_id"], source_dict["uri"])
+        return cls(source_dict["dataset"], source_dict["version"], source_dict["uri"])
 
 
 class AstridDataset(Dataset):
@@ -105,6 +111,7 @@ class AstridDataset(Dataset):
         """Describe `dataset`; `columns` are those of its samples table."""
         self._dataset = dataset
         self._columns = columns
+        self._where = source.uri
         super().__init__(source, dataset.name, dataset.version_id)
 
     def _compute_digest(self) -> str:
@@ -129,6 +136,7 @@ class AstridDataset(Dataset):
             "quality_score": known.quality_score,
             "spec_fingerprint": known.spec_fingerprint,
             "content_digest": known.digests["content"],
+            "source": self._where,  # MLflow's page of a dataset shows no source of a type it does not know
         }
 
     def to_dict(self) -> dict[str, str]:

@@ -12,7 +12,14 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from astrid_training.records import TrainingDataset
-from astrid_training.tracking import as_tags, dataset_tags, logging_model, tracking
+from astrid_training.tracking import (
+    MOST_METRICS,
+    as_tags,
+    dataset_tags,
+    logging_model,
+    safe_metrics,
+    tracking,
+)
 from astrid_training.version import code_version
 
 if TYPE_CHECKING:
@@ -151,10 +158,20 @@ def _log_metrics(
     run_id = str(model.source_run_id)
     started = int(client.get_run(run_id).info.start_time)  # as the run's own, which stay single
     linked = [
-        Metric(key, float(value), started, 0, model.model_id, dataset.name, dataset.version_id)
-        for key, value in metrics.items()
+        Metric(
+            key,
+            float(value),
+            started,
+            0,
+            model.model_id,
+            dataset.name,
+            dataset.version_id,
+        )
+        for key, value in safe_metrics(metrics).items()
     ]
-    client.log_batch(run_id, metrics=linked, tags=as_tags({MODEL_TAG: model.model_id}))
+    client.log_batch(run_id, tags=as_tags({MODEL_TAG: model.model_id}))
+    for first in range(0, len(linked), MOST_METRICS):
+        client.log_batch(run_id, metrics=linked[first : first + MOST_METRICS])
 
 
 def _register(

@@ -19,6 +19,7 @@ from astrid_training.records import MaskRef, QualityRef, StampsRef
 from astrid_training.store import ObjectChangedError, ObjectInfo, Store
 
 __all__ = [
+    "AT_ONCE",
     "PACKS",
     "check_objects",
     "masks_present",

@@ -37,6 +37,7 @@ from astrid_training.samples import SCHEMA, read_samples
 from astrid_training.scores import assess
 from astrid_training.splits import QUARANTINE, Assignment
 from astrid_training.store import Store
+from astrid_training.version import code_version
 
 __all__ = ["Collected", "CollectionGateError", "publish"]
 
@@ -344,6 +345,7 @@ def _insert_dataset(
             "samples_key": f"samples/{put_table(store, 'samples', _published(samples))}.parquet",
             "flow_run_id": run.flow_run_id,
             "derived_from": run.derived_from,
+            "code_version": code_version(),
         },
     )
 

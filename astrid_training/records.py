@@ -296,6 +296,8 @@ class TrainingDataset:
     """What was learnt of it since it was published."""
     derived_from: UUID | None = None
     """The dataset that its samples were chosen from; None where they were collected."""
+    code_version: str | None = None
+    """Of what collected it; None for datasets from before this was kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +334,12 @@ class TrainingRun:
     flow_run_id: str | None
     started_at: datetime
     completed_at: datetime | None
+    model_id: UUID | None = None
+    """Row of AstrID's models."""
+    code_version: str | None = None
+    mlflow_model_id: str | None = None
+    registered_name: str | None = None
+    registered_version: str | None = None
 
 
 def outcome_key(flow_run_id: str) -> str:

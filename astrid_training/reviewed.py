@@ -15,10 +15,11 @@ from astrid_training.surveys import profile_for
 from astrid_training.taxonomy import taxonomy
 from astrid_training.votes import LEGACY_VALIDATOR, REVIEWS, Votes, cast_votes
 
-__all__ = ["Reviewed", "reviewed_subjects"]
+__all__ = ["DECIDED", "Reviewed", "join_by_scale", "reviewed_subjects"]
 
 FWHM_LIMITS = (0.3, 5.0)  # times the survey's usual one; a seeing beyond that is a slip
 DECIDED = ("VALIDATED", "CONFIRMED", "REJECTED")
+"""States of a detection that somebody decided on."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -79,6 +80,15 @@ def reviewed_subjects(scope: Scope, cone: Cone | None) -> Reviewed:
         mutated=_any(own[(own >= 0) & mutated], size) | _any(votes.subject[changed], size),
         selected_for=_shown_for(votes, size),
     )
+
+
+def join_by_scale(detections: pa.Table) -> Ints:
+    """Return the subject of each detection, see `join_detections`.
+
+    Args:
+        detections: with observation_id, ra_deg, dec_deg, survey, seeing_arcsec and pixel_scale.
+    """
+    return _joined(detections, *_scales(detections))
 
 
 def _joined(detections: pa.Table, fwhm: Floats, pixel: Floats) -> Ints:

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 __all__ = ["METRICS", "Departure", "departures"]
@@ -15,7 +17,9 @@ METRICS = ("fwhm_px", "background_rms", "depth_5sigma", "quality_score")
 LEAST_HISTORY = 20
 """Exposures; of fewer nobody knows what is usual."""
 
+BAND = ("survey", "band")
 Floats = NDArray[np.float64]
+Places = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,39 +53,37 @@ def departures(samples: pa.Table, recent: int, window: int, mads: float) -> list
         exposures = _by_time(rows)
         for metric in METRICS:
             if metric in rows.column_names:
-                values = _medians(rows, metric, exposures)
+                values = _medians(rows, metric, exposures, recent + window)
                 found += list(_judged(survey, band, metric, values, (recent, window), mads))
     return found
 
 
 def _bands(samples: pa.Table) -> Iterator[tuple[tuple[str, str], pa.Table]]:
-    keys = list(zip(samples["survey"].to_pylist(), samples["band"].to_pylist(), strict=True))
-    places: dict[tuple[str, str], list[int]] = {}
-    for row, key in enumerate(keys):
-        places.setdefault(key, []).append(row)
-    for key in sorted(places):
-        yield key, samples.take(pa.array(places[key]))
+    pairs = samples.group_by(BAND).aggregate([])
+    for survey, band in sorted(zip(*(pairs[name].to_pylist() for name in BAND), strict=True)):
+        ours = pc.and_(pc.equal(samples["survey"], survey), pc.equal(samples["band"], band))
+        yield (survey, band), samples.filter(ours)
 
 
-def _by_time(rows: pa.Table) -> dict[str, list[int]]:
+def _by_time(rows: pa.Table) -> list[Places]:
     """Return the rows of each exposure, the oldest first."""
-    times = rows["observation_time"].to_pylist()
-    names = rows["observation_id"].to_pylist()
-    found: dict[str, list[int]] = {}
-    for row in sorted(range(rows.num_rows), key=lambda row: (times[row], names[row])):
-        found.setdefault(names[row], []).append(row)
-    return found
+    keys = [("observation_time", "ascending"), ("observation_id", "ascending")]
+    order = pc.sort_indices(rows, sort_keys=keys).to_numpy()
+    names = rows["observation_id"].combine_chunks().take(order).dictionary_encode()
+    exposures = names.indices.to_numpy()  # numbered as they come
+    together = np.argsort(exposures, kind="stable")
+    return np.split(order[together], np.flatnonzero(np.diff(exposures[together])) + 1)
 
 
-def _medians(rows: pa.Table, metric: str, exposures: dict[str, list[int]]) -> Floats:
-    """Return the known medians of a metric, exposure by exposure."""
+def _medians(rows: pa.Table, metric: str, exposures: Sequence[Places], most: int) -> Floats:
+    """Return the known medians of a metric of the newest exposures, the oldest first."""
     values = rows[metric].to_numpy().astype(float)
-    medians = [
+    medians = (
         np.median(known)
-        for places in exposures.values()
+        for places in reversed(exposures)
         if (known := values[places][np.isfinite(values[places])]).size
-    ]
-    return np.array(medians, float)
+    )
+    return np.array(list(islice(medians, most))[::-1], float)
 
 
 def _judged(

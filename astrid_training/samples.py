@@ -1,5 +1,6 @@
 """The table of a dataset's samples: one Parquet object, one row a sample, sorted by sample_key."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -123,16 +124,22 @@ def columns_page() -> str:
     return _PAGE.format(rows=rows)
 
 
-def read_samples(store: Store, samples_key: str) -> pa.Table:
+def read_samples(store: Store, samples_key: str, columns: Sequence[str] | None = None) -> pa.Table:
     """Return the samples table at `<folder>/<digest>.parquet` after verifying its bytes.
+
+    Args:
+        store: where it lies.
+        samples_key: its key.
+        columns: those to read; metrics among them only where the table has them. None: all.
 
     Raises:
         MissingObjectError: if the store has no such object.
         StoreCorruptError: if its bytes are not those its name promises, or a column is missing.
     """
     path = PurePosixPath(samples_key)
-    table = read_table(store, str(path.parent), path.stem)
-    missing = [column.name for column in COLUMNS if column.name not in table.column_names]
+    table = read_table(store, str(path.parent), path.stem, columns)
+    wanted = SCHEMA.names if columns is None else [name for name in SCHEMA.names if name in columns]
+    missing = [name for name in wanted if name not in table.column_names]
     if missing:
         raise StoreCorruptError(
             f"{samples_key} has no column {', '.join(missing)}; another version of this package "

@@ -16,7 +16,7 @@ from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.taxonomy import taxonomy
 from astrid_training.votes import REVIEWS
 
-__all__ = ["DETECTIONS", "Scope", "fetch_scope", "fetch_sources"]
+__all__ = ["DETECTIONS", "Scope", "fetch_scope", "fetch_sources", "scope_values"]
 
 DETECTIONS = pa.schema(
     [
@@ -67,8 +67,23 @@ def fetch_scope(
         CollectionRefusedError: if a survey or an anomaly type does not exist.
     """
     _check_types(params.anomaly_types)
+    wanted = scope_values(connection, params, as_of)
+    return Scope(
+        fetch_table(connection, "reviewed_detections", wanted, DETECTIONS),
+        fetch_table(connection, "reviews", wanted, REVIEWS),
+    )
+
+
+def scope_values(
+    connection: Connection, params: TrainingDataCollectionParams, as_of: datetime
+) -> dict[str, Any]:
+    """Return what the queries of a scope take.
+
+    Raises:
+        CollectionRefusedError: if a survey does not exist.
+    """
     start, end = params.date_range or (None, None)
-    wanted: dict[str, Any] = {
+    return {
         "surveys": _known_surveys(connection, params.survey_ids),
         "start": start,
         "end": end,
@@ -76,10 +91,6 @@ def fetch_scope(
         "as_of": as_of,
         **cone_box(params.cone),
     }
-    return Scope(
-        fetch_table(connection, "reviewed_detections", wanted, DETECTIONS),
-        fetch_table(connection, "reviews", wanted, REVIEWS),
-    )
 
 
 def fetch_sources(connection: Connection, observations: Sequence[str], as_of: datetime) -> pa.Table:

@@ -39,6 +39,7 @@ ENVIRONMENT = MappingProxyType(
         "store_region": "ASTRID_STORE_REGION",
         "source_bucket": "CLOUDFLARE_R2_BUCKET_NAME",
         "source_hosts": "ASTRID_SOURCE_HOSTS",
+        "downloads_at_once": "ASTRID_DOWNLOADS_AT_ONCE",
         "loader_cache_gb": "ASTRID_LOADER_CACHE_GB",
         "prefect_api_url": "PREFECT_API_URL",
         "prefect_ui_url": "PREFECT_UI_URL",
@@ -126,6 +127,11 @@ class Settings:
         return [host for host in (self.get("source_hosts") or "").split(",") if host]
 
     @property
+    def downloads_at_once(self) -> int:
+        """How many source files this machine fetches side by side."""
+        return int(self._needed("downloads_at_once"))
+
+    @property
     def loader_cache_bytes(self) -> int:
         """How much the loader's copies of datasets may take on this machine."""
         return int(float(self._needed("loader_cache_gb")) * 1e9)
@@ -206,6 +212,7 @@ def resolve(home: Path | str | None = None, **overrides: str | None) -> Settings
     defaults = {
         "store_url": (place / "store").as_uri(),
         "store_region": "auto",
+        "downloads_at_once": "64",
         "loader_cache_gb": "50",
     }
     layers = [

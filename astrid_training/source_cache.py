@@ -1,19 +1,21 @@
 """The survey's files on this machine: in place, whole, or the bytes that are needed of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from astrid_training.digests import digest_value
-from astrid_training.errors import FitsRefusedError, MissingObjectError
+from astrid_training.errors import FitsRefusedError, MissingObjectError, UnusablePathError
 from astrid_training.fits import check_fits, check_size
 from astrid_training.fits_content import check_promises, has_value, states_sums
 from astrid_training.fits_guard import BLOCK, GZIP_MAGIC, Hdu, check_hdus
 from astrid_training.fits_headers import Keywords
 from astrid_training.fits_images import Image
 from astrid_training.fits_tiles import has_packed_tiles, table_bytes, tile_extents
+from astrid_training.lanes import DOWNLOADS_AT_ONCE, LANE_WIDTH, lane
 from astrid_training.needs import Window
 from astrid_training.parts import SUFFIX, ByteStream, Extent, Part, is_part, joined
 from astrid_training.records import SourceFile
@@ -53,11 +55,22 @@ class SourceCache:
     Args:
         sources: where the files lie.
         folder: for those that are not on this machine.
+        at_once: most files that are fetched into the folder side by side, by all processes.
     """
 
-    def __init__(self, sources: Sources, folder: Path) -> None:
+    def __init__(self, sources: Sources, folder: Path, at_once: int = DOWNLOADS_AT_ONCE) -> None:
         self._sources = sources
         self._folder = folder
+        self._at_once = at_once
+
+    @contextmanager
+    def connections(self, files: Iterable[SourceFile]) -> Iterator[int]:
+        """Tell the block how many of the files it may bring here at once, as soon as it may."""
+        if any(self._is_far(file) for file in files):
+            with lane(self._folder / "lanes", self._at_once) as width:
+                yield width
+        else:
+            yield LANE_WIDTH
 
     def path(self, file: SourceFile) -> Path:
         """Return where the file or what is needed of it lies, whether it is there or not."""
@@ -156,6 +169,12 @@ class SourceCache:
             raise MissingObjectError(f"no file {file.path}; restore it there")
         if (found.size, found.etag) != (file.size, file.etag):
             raise ObjectChangedError(f"{file.path} changed since it was looked up; collect again")
+
+    def _is_far(self, file: SourceFile) -> bool:
+        try:
+            return self._sources.local_path(file.path) is None
+        except UnusablePathError:  # it is refused when it is fetched
+            return False
 
     def _comes_whole(self, file: SourceFile) -> bool:
         """Tell whether parts of the file are not worth while, or could be parts of another one."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, LoggedModel, Metric, Param, RunTag
 
 __all__ = [
+    "MOST_METRICS",
     "TrackingUnavailableError",
     "as_metrics",
     "as_params",
@@ -43,6 +44,8 @@ ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout is for the caller's own output
 }
+MOST_METRICS = 1000
+"""That MLflow takes at once."""
 LONGEST_VALUE = 6000  # of a parameter, characters
 PASSING = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"}
 
@@ -140,7 +143,7 @@ def dataset_tags(dataset: TrainingDataset) -> dict[str, str]:
         "collection_flow_run_id": dataset.flow_run_id or "",
         **{f"{name}_digest": digest for name, digest in dataset.digests.items()},
     }
-    return {f"astrid.{name}": value for name, value in tags.items()}
+    return {f"astrid.{name}": value for name, value in tags.items() if value}
 
 
 def dataset_input(
@@ -156,7 +159,7 @@ def dataset_input(
     """
     from mlflow.entities import DatasetInput, InputTag
 
-    from astrid_training.mlflow_dataset import from_astrid  # after MLflow, which imports it
+    from astrid_training.mlflow_dataset import from_astrid  # MLflow, in `tracking`, comes first
 
     entity = from_astrid(dataset, source_uri=source_uri, columns=schema)._to_mlflow_entity()  # noqa: SLF001 - as mlflow.log_input does
     return DatasetInput(entity, tags=[InputTag("mlflow.data.context", context)])

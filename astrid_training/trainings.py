@@ -8,7 +8,9 @@ from typing import Any
 from sqlalchemy import Engine
 
 from astrid_training.database import query
+from astrid_training.models import RegisteredModel
 from astrid_training.records import TrainingRun
+from astrid_training.version import code_version
 
 __all__ = [
     "OpenedTraining",
@@ -77,14 +79,31 @@ def close_training_run(
     metrics: Mapping[str, Any] | None = None,
     mlflow_run_id: str | None = None,
     error: str | None = None,
+    registered: RegisteredModel | None = None,
+    model_id: str | None = None,
 ) -> None:
-    """Close the row of a training: completed, or failed when there is an error."""
+    """Close the row of a training: completed, or failed when there is an error.
+
+    Args:
+        engine: of the database.
+        run_id: the row.
+        metrics: figures by name.
+        mlflow_run_id: of the training in MLflow.
+        error: why it failed.
+        registered: the network that it made, as MLflow has it.
+        model_id: the same as AstrID's table of models has it.
+    """
     values = {
         "run_id": run_id,
         "status": "completed" if error is None else "failed",
         "metrics": None if metrics is None else json.dumps(dict(metrics)),
         "mlflow_run_id": mlflow_run_id,
         "error": error,
+        "code_version": code_version(),
+        "mlflow_model_id": registered and registered.model_id,
+        "registered_name": registered and registered.name,
+        "registered_version": registered and registered.version,
+        "model_id": model_id,
     }
     with engine.begin() as connection:
         connection.execute(query("training_run_close"), values)

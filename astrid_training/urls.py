@@ -11,6 +11,7 @@ POSTGRES = re.compile(r"^postgres(?:ql)?(?:\+(?P<driver>psycopg2?|asyncpg))?://"
 PASSWORD = re.compile(r"(?<=://)([^:/@]*):[^@]*@(?:[^?#]*@)?")
 HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*)(:[0-9]{1,5})?")
 NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+COUNT = re.compile(r"[1-9][0-9]{0,3}")
 TOKEN = re.compile(r"(?<=http://)[^:/@?#]+@|(?<=https://)[^:/@?#]+@")  # a user alone is a key
 IN_QUERY = re.compile(r"((?:password|secret|token|signature|credential)=)[^&#]*", re.IGNORECASE)
 
@@ -32,6 +33,8 @@ def normalise(name: str, value: str) -> str:
         return _store(value)
     if name == "source_hosts":
         return _hosts(value)
+    if name == "downloads_at_once":
+        return _count(value)
     if name == "loader_cache_gb":
         return _gigabytes(value)
     if name in {"prefect_api_url", "prefect_ui_url", "store_endpoint_url"}:
@@ -80,6 +83,12 @@ def _hosts(listed: str) -> str:
 def _gigabytes(value: str) -> str:
     if not NUMBER.fullmatch(value.strip()):
         raise ValueError(f"is {value!r}, which is no size; write a number of gigabytes, such as 50")
+    return value.strip()
+
+
+def _count(value: str) -> str:
+    if not COUNT.fullmatch(value.strip()):
+        raise ValueError(f"is {value!r}; write a whole number from 1 to 9999, such as 64")
     return value.strip()
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from astrid_training.database import open_database
 from astrid_training.downloads import SourceCache
+from astrid_training.lanes import DOWNLOADS_AT_ONCE
 from astrid_training.packs import PackCache
 from astrid_training.sources import Sources
 from astrid_training.store import Credentials, Store
@@ -46,9 +47,9 @@ class Workplace:
         """Return the store's packs as files of this machine."""
         return PackCache(self.store(), self.cache)
 
-    def source_cache(self) -> SourceCache:
-        """Return the survey's files as files of this machine."""
-        return SourceCache(self.sources(), self.cache / "sources")
+    def source_cache(self, at_once: int = DOWNLOADS_AT_ONCE) -> SourceCache:
+        """Return the survey's files as files of this machine, of which so many are fetched at once."""
+        return SourceCache(self.sources(), self.cache / "sources", at_once)
 
 
 @functools.lru_cache(PLACES_KEPT)

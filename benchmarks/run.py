@@ -28,6 +28,7 @@ NAMES = (
     "loader",
     "selection",
     "fetching",
+    "freshness",
     "leaks",
     "publishing",
     "imports",

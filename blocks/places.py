@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from astrid_training.downloads import SourceCache
 from astrid_training.packs import PackCache
-from astrid_training.settings import training_home
+from astrid_training.settings import resolve, training_home
 from astrid_training.sources import Sources
 from astrid_training.store import Store
 from astrid_training.workplace import Workplace, forget_places
@@ -135,8 +135,8 @@ def packs() -> PackCache:
 
 
 def source_cache() -> SourceCache:
-    """Return the survey's files as files of this machine."""
-    return workplace().source_cache()
+    """Return the survey's files as files of this machine, fetched as many at once as its settings say."""
+    return workplace().source_cache(resolve().downloads_at_once)
 
 
 def clear() -> None:

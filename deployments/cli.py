@@ -8,13 +8,17 @@ from astrid_training.urls import mask_url
 from deployments.api_command import api
 from deployments.backup_command import backup, restore
 from deployments.collect_command import collect
+from deployments.compare_command import compare
 from deployments.console import FAILED, Json, print_json, ready, reported, say
 from deployments.demo import demo
+from deployments.export_command import card, export
 from deployments.freshness_command import freshness
 from deployments.gc_command import gc
 from deployments.import_command import import_alerts
+from deployments.lineage_command import lineage
 from deployments.looks import datasets, quality, report, revoke, show
 from deployments.predict_command import predict
+from deployments.review_command import review
 from deployments.token_command import token
 from deployments.train_command import train
 
@@ -218,7 +222,11 @@ app.command()(collect)
 app.command()(datasets)
 app.command()(show)
 app.command()(quality)
+app.command()(lineage)
+app.command()(compare)
 app.command()(report)
+app.command()(card)
+app.command()(export)
 app.command()(revoke)
 app.command()(freshness)
 app.command()(gc)
@@ -227,6 +235,7 @@ app.command()(restore)
 app.command()(demo)
 app.command()(api)
 app.add_typer(token, name="token")
+app.add_typer(review, name="review")
 app.command()(train)
 app.command()(predict)
 

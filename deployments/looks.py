@@ -160,16 +160,21 @@ def report(
 ) -> None:
     """Write the HTML report of a dataset."""
     from astrid_training.packs import PackCache  # only this command needs pixels
-    from astrid_training.report import write_report  # brings templates and pictures
+    from astrid_training.report import report_context, write_report  # brings templates and pictures
     from astrid_training.samples import read_samples  # only this command needs it
 
     settings = ready(as_json=as_json)
     with reported(as_json=as_json):
-        manager = TrainingDatasetManager(open_database(settings.database_url))
-        found = manager.get_dataset(dataset, allow_revoked=True)
+        engine = open_database(settings.database_url)
+        found = TrainingDatasetManager(engine).get_dataset(dataset, allow_revoked=True)
         store = open_store(settings)
-        packs = PackCache(store, settings.home / "cache")
-        page = write_report(found, read_samples(store, found.samples_key), packs, output)
+        samples, packs = (
+            read_samples(store, found.samples_key),
+            PackCache(store, settings.home / "cache"),
+        )
+        page = write_report(
+            found, samples, packs, output, report_context(engine, store, found, samples)
+        )
     say(f"wrote {page}")
     if as_json:
         print_json({"report": str(page)})

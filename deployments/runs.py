@@ -137,8 +137,8 @@ class _Watch:
         self._pickup_by = None
         if run.state is not None and (run.state.is_scheduled() or run.state.is_pending()):
             self._progress(
-                "  no worker has begun it yet: another run may hold its place, or no worker "
-                "runs; `astrid-training status` tells, `astrid-training up` starts one"
+                "  no worker has begun it yet: another run may hold its place, the work pool may be "
+                "paused, or no worker runs; `astrid-training status` tells, `up` starts one"
             )
 
     def _ended_steps(self) -> Iterator[TaskRun]:

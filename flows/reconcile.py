@@ -16,7 +16,7 @@ from tasks.reconcile import (
     crash_dead_runs,
     crash_left_task_runs,
     forward_lost_batches,
-    name_unlogged_datasets,
+    name_half_published_datasets,
 )
 
 __all__ = ["reconcile_flow"]
@@ -40,7 +40,7 @@ def reconcile_flow(params: ReconcileParams) -> State[dict[str, Any]]:
         *crash_left_task_runs(params),
         *forward_lost_batches(params),
         *close_lost_trainings(params),
-        *name_unlogged_datasets(params),
+        *name_half_published_datasets(params),
     ]
     counts: dict[str, int] = {}
     for one in found:

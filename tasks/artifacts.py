@@ -14,6 +14,7 @@ from astrid_training.reconcile import Finding
 from astrid_training.records import FunnelRow
 from astrid_training.report import write_refusal
 from astrid_training.retention import Removed
+from astrid_training.retraining import Verdict
 from blocks import places
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "refusal_artifact",
     "removed_artifact",
     "report_artifact",
+    "retraining_artifact",
 ]
 
 
@@ -67,6 +69,15 @@ def removed_artifact(removed: Sequence[Removed], *, dry_run: bool) -> None:
     ]
     told = "Would be removed with `dry_run=false`" if dry_run else "Removed"
     create_table_artifact(key="retention", table=rows, description=told)
+
+
+def retraining_artifact(verdict: Verdict) -> None:
+    """Show each reason to train again, and what is decided."""
+    rows = [
+        {"reason": one.name, "holds": "yes" if one.holds else "no", "what": one.detail}
+        for one in verdict.criteria
+    ]
+    create_table_artifact(key="retraining", table=rows, description=verdict.message)
 
 
 def refusal_artifact(refusal: CollectionGateError, run: Collected) -> None:

@@ -7,6 +7,7 @@ from prefect import task
 from prefect.logging import get_run_logger
 
 from astrid_training import collection_steps, workers
+from astrid_training.cards.stored import CARD, CROISSANT, card_key
 from astrid_training.catalogue import TrainingDatasetManager
 from astrid_training.description import REPORT
 from astrid_training.faults import fault_point
@@ -29,7 +30,7 @@ __all__ = ["log_lineage"]
     )
 )
 def log_lineage(published: PublishedDataset) -> str:
-    """Write the report, log the dataset to MLflow and return the MLflow run's id.
+    """Write report and card, log the dataset to MLflow and return the MLflow run's id.
 
     A worker process reads samples and pixels and leaves files, which are logged here.
 
@@ -45,6 +46,8 @@ def log_lineage(published: PublishedDataset) -> str:
             collection_steps.describe_dataset, place, published.dataset_id, Path(folder)
         )
         store.put(key, (described.folder / REPORT).read_bytes())
+        for name in (CARD, CROISSANT):
+            store.put(card_key(dataset.id, name), (described.folder / name).read_bytes())
         source = f"{store.url}/{dataset.samples_key}"
         mlflow_run_id = log_training_dataset_info(
             dataset,

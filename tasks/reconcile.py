@@ -1,6 +1,6 @@
 """What kills and lost messages left open, closed or named: each a task, each may run twice."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +16,8 @@ from astrid_training.reconcile import (
     Finding,
     PendingBatch,
     ReconcileParams,
-    datasets_without_lineage,
+    half_published,
+    listen_for,
     open_trainings,
     pending_batches,
 )
@@ -40,12 +41,13 @@ __all__ = [
     "crash_dead_runs",
     "crash_left_task_runs",
     "forward_lost_batches",
-    "name_unlogged_datasets",
+    "name_half_published_datasets",
 ]
 
 STUCK = "was given to a worker that has not begun it"
 SILENT = "its process has sent no heartbeat; it was killed together with its worker"
 LEFT = "its flow run had ended"
+UNENDED = (StateType.RUNNING, StateType.CANCELLING, StateType.PENDING)
 REFUSED = frozenset({StateType.FAILED, StateType.CANCELLED})
 """How a run ends that would end so again: a person is to see why."""
 
@@ -54,26 +56,29 @@ REFUSED = frozenset({StateType.FAILED, StateType.CANCELLED})
 def crash_dead_runs(params: ReconcileParams) -> list[Finding]:
     """Set runs whose process is gone to Crashed, so that they block nothing and hold no batch.
 
-    A run that never sent a heartbeat is named and left: nobody knows whether it lives.
+    A server that was away has heard nobody, and living runs speak again within minutes. So what
+    seems dead is listened for, and is dead if it says nothing while the server is seen to answer.
+    A server that goes away meanwhile fails the task, whose next try listens anew. A run that never
+    sent a heartbeat is named and left: nobody knows whether it lives.
     """
-    now = datetime.now(UTC)
-    found: list[Finding] = []
+    since = datetime.now(UTC) - timedelta(minutes=params.silence_minutes)
     with get_client(sync_client=True) as client:
-        for run in runs_in(client, StateType.RUNNING, StateType.CANCELLING, StateType.PENDING):
-            since = now - timedelta(minutes=params.silence_minutes)
-            if _is_young(run, since):
-                continue
-            if run.state is not None and run.state.is_pending():
-                crash_flow_run(client, run, STUCK)
-                found.append(Finding("dead run", _named(run), f"set to Crashed: {STUCK}"))
-                continue
-            silent = is_silent(client, run, since)
-            if silent:
-                crash_flow_run(client, run, SILENT)
-                found.append(Finding("dead run", _named(run), f"set to Crashed: {SILENT}"))
-            elif silent is None:
-                found.append(Finding("silent run", _named(run), "named only: no heartbeat ever"))
-    return found
+        runs = runs_in(client, *UNENDED)
+        old = [run for run in runs if not _is_young(run, since)]
+        seen = {run.id: _seems_dead(client, run, since) for run in old}
+        suspects = [run for run in old if seen[run.id]]
+        dead = listen_for(
+            suspects,
+            lambda left: _still_silent(client, left, since),
+            params.silence_minutes * 60 / 2,  # the runs' heartbeats come more often, see its bound
+        )
+        for run in dead:
+            crash_flow_run(client, run, _cause(run))
+    silent = [run for run in old if seen[run.id] is None]
+    return [
+        *(Finding("dead run", _named(run), f"set to Crashed: {_cause(run)}") for run in dead),
+        *(Finding("silent run", _named(run), "named only: no heartbeat ever") for run in silent),
+    ]
 
 
 @task(name="crash_left_task_runs", persist_result=False, **RETRIES)
@@ -125,11 +130,11 @@ def close_lost_trainings(params: ReconcileParams) -> list[Finding]:
     return found
 
 
-@task(name="name_unlogged_datasets", persist_result=False, **RETRIES)
-def name_unlogged_datasets(params: ReconcileParams) -> list[Finding]:
-    """Name the datasets that were published and not logged, as after a kill between the two."""
+@task(name="name_half_published_datasets", persist_result=False, **RETRIES)
+def name_half_published_datasets(params: ReconcileParams) -> list[Finding]:
+    """Name the datasets that were published and lack something, as after a kill before they were logged."""
     with places.database().connect() as connection:
-        return datasets_without_lineage(connection, datetime.now(UTC) - _grace(params))
+        return half_published(connection, places.store(), datetime.now(UTC) - _grace(params))
 
 
 def _enter_told(client: SyncPrefectClient, after: datetime) -> Iterator[Finding]:
@@ -177,6 +182,31 @@ def _refused(batch_id: str, run_id: object, state: State[Any]) -> Finding:
 def _is_young(run: FlowRun, since: datetime) -> bool:
     changed = None if run.state is None else run.state.timestamp
     return str(run.id) == str(flow_run.id) or changed is None or changed > since
+
+
+def _seems_dead(client: SyncPrefectClient, run: FlowRun, since: datetime) -> bool | None:
+    """Tell whether a run has done nothing since then; None: it never sent a heartbeat."""
+    return True if _is_pending(run) else is_silent(client, run, since)
+
+
+def _still_silent(
+    client: SyncPrefectClient, runs: Sequence[FlowRun], since: datetime
+) -> list[FlowRun]:
+    """Return those of the runs that are in the state they were in and still say nothing."""
+    states = {run.id: run.state_type for run in runs_in(client, *UNENDED)}
+    return [
+        run
+        for run in runs
+        if states.get(run.id) == run.state_type and _seems_dead(client, run, since)
+    ]
+
+
+def _is_pending(run: FlowRun) -> bool:
+    return run.state is not None and run.state.is_pending()
+
+
+def _cause(run: FlowRun) -> str:
+    return STUCK if _is_pending(run) else SILENT
 
 
 def _grace(params: ReconcileParams) -> timedelta:

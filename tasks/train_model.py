@@ -6,6 +6,7 @@ from prefect import task
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 
+from astrid_training.astrid_models import keep_model_row
 from astrid_training.catalogue import get_dataset
 from astrid_training.checkpoints import kept_folder, training_key
 from astrid_training.dataset import splits_from
@@ -15,7 +16,7 @@ from astrid_training.lineage import (
     log_training_report,
     start_training_run,
 )
-from astrid_training.models import register_trained_model
+from astrid_training.models import RegisteredModel, register_trained_model
 from astrid_training.networks import model_name, network_alone, network_signature
 from astrid_training.records import TrainingDataset
 from astrid_training.training import TrainingParams, TrainingResult, train_unet
@@ -51,7 +52,8 @@ def train_model(
     try:
         tags = {"astrid.flow_run_id": str(flow_run.id), "astrid.training_run_id": row}
         mlflow_run_id = start_training_run(dataset, how, uri, tags=tags)
-        result = _train(dataset, params, mlflow_run_id, uri)
+        result, registered = _train(dataset, params, mlflow_run_id, uri)
+        model_id = keep_model_row(engine, registered, dataset, how, result.report.headline())
     except BaseException as error:
         close_training_run(engine, row, mlflow_run_id=mlflow_run_id, error=repr(error))
         if mlflow_run_id is not None:
@@ -59,7 +61,14 @@ def train_model(
         _tell(TRAINING_FAILED, row, dataset, {"error": type(error).__name__})
         raise
     figures = result.report.headline()
-    close_training_run(engine, row, metrics=figures, mlflow_run_id=mlflow_run_id)
+    close_training_run(
+        engine,
+        row,
+        metrics=figures,
+        mlflow_run_id=mlflow_run_id,
+        registered=registered,
+        model_id=model_id,
+    )
     told = {"metrics": figures, "mlflow_run_id": mlflow_run_id}
     _tell(TRAINING_COMPLETED, row, dataset, told)
     return figures
@@ -73,7 +82,7 @@ def _tell(event: str, row: str, dataset: TrainingDataset, more: dict[str, Any]) 
 
 def _train(
     dataset: TrainingDataset, params: TrainingParams, mlflow_run_id: str, uri: str
-) -> TrainingResult:
+) -> tuple[TrainingResult, RegisteredModel]:
     logger = get_run_logger()
 
     def progress(step: int, loss: float) -> None:
@@ -88,7 +97,7 @@ def _train(
         log_training_metrics(mlflow_run_id, uri, result.metrics, result.loss_history, report.looks)
         log_training_report(mlflow_run_id, uri, result.report_path, draw_plots(report, folder))
         with network_alone(folder) as files:
-            register_trained_model(
+            registered = register_trained_model(
                 mlflow_run_id,
                 uri,
                 files,
@@ -99,6 +108,10 @@ def _train(
             )
         finish_training_run(mlflow_run_id, uri, [result.state_path, result.metadata_path])
     logger.info(
-        "kept the weights of step %d; test F1 %s", report.best_step, result.metrics.get("test_f1")
+        "kept the weights of step %d; test F1 %s; registered as %s version %s",
+        report.best_step,
+        result.metrics.get("test_f1"),
+        registered.name,
+        registered.version,
     )
-    return result
+    return result, registered

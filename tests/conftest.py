@@ -41,6 +41,11 @@ from deployments.embedded.processes import free_port
 from deployments.embedded.stack import discard, up
 
 os.environ["PREFECT_SERVER_EPHEMERAL_ENABLED"] = "false"  # a test without a server must say so
+for _library in (
+    "OMP",
+    "OPENBLAS",
+):  # two test processes share two cores: threads of each would wait
+    os.environ[f"{_library}_NUM_THREADS"] = "1"
 _numbers = count(1)
 SMALL_SKY = SkyPlan(fields=6, epochs=3, frame_size=(220, 260), stars=40, galaxies=10, artifacts=4)
 

@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
+from astrid_training.cards.stored import CARD, CROISSANT, card_key
 from astrid_training.errors import MissingObjectError
 from astrid_training.records import TrainingDataset
 from astrid_training.trainings import training_runs
@@ -82,6 +83,8 @@ def add_datasets(router: APIRouter, service: Service, authorize: Authorize) -> N
     _add_record(router, service, authorize)
     _add_quality(router, service, authorize)
     _add_report(router, service, authorize)
+    _add_card(router, service, authorize)
+    _add_croissant(router, service, authorize)
 
 
 def _add_list(router: APIRouter, service: Service, authorize: Authorize) -> None:
@@ -174,6 +177,52 @@ def _add_report(router: APIRouter, service: Service, authorize: Authorize) -> No
                 f"no report of {found.name} is in the store; `astrid-training report` writes one",
             ) from None
         return HTMLResponse(page, headers=REPORT_HEADERS)
+
+
+def _add_card(router: APIRouter, service: Service, authorize: Authorize) -> None:
+    @router.get(
+        "/datasets/{dataset_id}/card",
+        response_class=Response,
+        summary="The card of a dataset",
+        dependencies=[needs("read", authorize)],
+        responses={
+            200: {"content": {"text/markdown": {"example": "# nightly, version 1493120b7bfcfba9"}}},
+            **documented(*READ),
+        },
+    )
+    def get_dataset_card(dataset_id: DatasetId) -> Response:
+        """Return Markdown: what the dataset is, how it came about, its limits, whose data they are."""
+        return _document(service, dataset_id, CARD, "text/markdown; charset=utf-8")
+
+
+def _add_croissant(router: APIRouter, service: Service, authorize: Authorize) -> None:
+    @router.get(
+        "/datasets/{dataset_id}/croissant",
+        response_class=Response,
+        summary="A dataset in the words of Croissant 1.1",
+        dependencies=[needs("read", authorize)],
+        responses={
+            200: {"content": {"application/ld+json": {"example": {"@type": "sc:Dataset"}}}},
+            **documented(*READ),
+        },
+    )
+    def get_dataset_croissant(dataset_id: DatasetId) -> Response:
+        """Return JSON-LD; its addresses of files are relative to where it lies in the store."""
+        return _document(service, dataset_id, CROISSANT, "application/ld+json")
+
+
+def _document(service: Service, dataset_id: str, name: str, kind: str) -> Response:
+    found = find_dataset(service, dataset_id)
+    try:
+        data = service.store.get(card_key(found.id, name))
+    except MissingObjectError:
+        raise ProblemError(
+            "not-found",
+            f"no {name} of {found.name} is in the store; `astrid-training card {found.id} --to-store` "
+            "writes one",
+        ) from None
+    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-cache"}
+    return Response(data, headers=headers, media_type=kind)
 
 
 def find_dataset(service: Service, dataset_id: str) -> TrainingDataset:

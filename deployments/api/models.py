@@ -7,7 +7,13 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
+    "DATASET",
+    "DIGESTS",
+    "MOMENT",
+    "RUN",
     "SCHEDULED_RUN",
+    "SOME_DIGEST",
+    "SPLITS",
     "DatasetEntry",
     "DatasetList",
     "DatasetRecord",
@@ -16,6 +22,7 @@ __all__ = [
     "Run",
     "RunMetrics",
     "StepRow",
+    "example",
 ]
 
 DATASET = UUID("0190c8f2-8e5e-7c55-9d0e-6a2c4c1f2b10")
@@ -27,7 +34,8 @@ CLASSES = {"supernova": 180, "asteroid": 120, "artifact": 700}
 MOMENT = "2026-03-02T04:12:09.120394Z"
 
 
-def _example(**values: Any) -> ConfigDict:  # noqa: ANN401 - any JSON value
+def example(**values: Any) -> ConfigDict:  # noqa: ANN401 - any JSON value
+    """Return the configuration of a model that knows no other members, with an example."""
     return ConfigDict(extra="forbid", json_schema_extra={"examples": [values]})
 
 
@@ -96,7 +104,7 @@ STEP_EXAMPLE: dict[str, Any] = {
 class DatasetEntry(BaseModel):
     """A dataset as a list shows it."""
 
-    model_config = _example(**ENTRY)
+    model_config = example(**ENTRY)
 
     dataset_id: UUID
     name: str
@@ -117,7 +125,7 @@ class DatasetEntry(BaseModel):
 class DatasetList(BaseModel):
     """One page of datasets, newest first."""
 
-    model_config = _example(datasets=[ENTRY], total=1, next=None)
+    model_config = example(datasets=[ENTRY], total=1, next=None)
 
     datasets: list[DatasetEntry]
     total: int = Field(description="All that match, on whatever page.")
@@ -146,7 +154,7 @@ class Event(BaseModel):
 class DatasetRecord(DatasetEntry):
     """All that is stored about a dataset but its quality report, which has a path of its own."""
 
-    model_config = _example(
+    model_config = example(
         **ENTRY,
         description="All of last night",
         as_of=MOMENT,
@@ -162,6 +170,7 @@ class DatasetRecord(DatasetEntry):
         samples_key=f"samples/{SOME_DIGEST}.parquet",
         flow_run_id=str(RUN),
         mlflow_run_id="5f2c8a0b6a1d4e0f8b7c6d5e4f3a2b1c",
+        code_version="0.1.0+g8271f26",
         metrics={"audit_agreement": 0.94},
         events=[],
         trainings=[],
@@ -177,6 +186,9 @@ class DatasetRecord(DatasetEntry):
     samples_key: str = Field(description="Object of the store with one row a sample.")
     flow_run_id: str | None = Field(description="The run that made it.")
     mlflow_run_id: str | None
+    code_version: str | None = Field(
+        description="Of what collected it; null where it was not kept."
+    )
     metrics: dict[str, Any] = Field(description="What was learnt of it since it was published.")
     events: list[Event] = Field(description="Oldest first.")
     trainings: list[dict[str, Any]] = Field(description="Each training on it, with its metrics.")
@@ -222,7 +234,7 @@ class QualityReport(BaseModel):
 class LoadedDataset(BaseModel):
     """A dataset that is whole and ready on the machine of the API."""
 
-    model_config = _example(
+    model_config = example(
         dataset_id=str(DATASET),
         name="nightly",
         version_id="1493120b7bfcfba9",
@@ -263,7 +275,7 @@ class MadeDataset(BaseModel):
 class Run(BaseModel):
     """A collection as it stands."""
 
-    model_config = _example(**RUN_EXAMPLE)
+    model_config = example(**RUN_EXAMPLE)
 
     flow_run_id: UUID
     name: str
@@ -284,7 +296,7 @@ class Run(BaseModel):
 class StepRow(BaseModel):
     """What one step took, all batches together; `docs/reference/run-metrics.md` explains each."""
 
-    model_config = _example(**STEP_EXAMPLE)
+    model_config = example(**STEP_EXAMPLE)
 
     step: str = Field(description="Or whole: the run from its first step to its end.")
     wall_s: float = Field(description="Of batches that run side by side the sum.")
@@ -304,7 +316,7 @@ class StepRow(BaseModel):
 class RunMetrics(BaseModel):
     """What the steps of a collection took, as far as it has come."""
 
-    model_config = _example(flow_run_id=str(RUN), steps=[STEP_EXAMPLE])
+    model_config = example(flow_run_id=str(RUN), steps=[STEP_EXAMPLE])
 
     flow_run_id: UUID
     steps: list[StepRow] = Field(description="In the order of the work; empty before the first.")

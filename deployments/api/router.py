@@ -7,9 +7,12 @@ from fastapi import APIRouter
 from astrid_training.settings import Settings
 from deployments.api.auth import Authorize, bearer_tokens
 from deployments.api.collect import add_collect
+from deployments.api.compare import add_compare
 from deployments.api.datasets import add_datasets
+from deployments.api.lineage import add_lineage
 from deployments.api.load import add_load
 from deployments.api.problems import ProblemRoute
+from deployments.api.review import add_review
 from deployments.api.runs import add_runs
 from deployments.api.service import Service
 
@@ -50,6 +53,9 @@ def router_of(service: Service, authorize: Authorize | None = None) -> APIRouter
     router = APIRouter(prefix="/training", tags=["training"], route_class=ProblemRoute)
     add_collect(router, service, known)
     add_datasets(router, service, known)
+    add_lineage(router, service, known)
+    add_compare(router, service, known)
     add_load(router, service, known)
     add_runs(router, service, known)
+    add_review(router, service, known)
     return router

@@ -23,7 +23,8 @@ from astrid_training.patience import BRIEF
 from astrid_training.settings import ENVIRONMENT, Settings
 from astrid_training.store import StoreUnavailableError, open_store
 from astrid_training.urls import mask_url
-from deployments.embedded.parts import POOL, authorization, is_far
+from deployments.console import LET_IN
+from deployments.embedded.parts import POOL, authorization, is_far, tracking_authorization
 
 __all__ = ["Check", "checks"]
 
@@ -141,15 +142,15 @@ def _migrated(engine: Engine) -> Check:
     except (ProgrammingError, OperationalError) as error:
         cause = str(error.orig).strip().splitlines()[0]
         return _bad("migrations", f"none is recorded: {cause}", cure)
-    if missing := [name for name, row in done.items() if row is None]:
-        return _bad("migrations", f"not applied: {', '.join(missing)}", cure)
+    if newer:
+        what = f"applied by a newer version: {', '.join(newer)}"
+        return _bad("migrations", what, "install the version that applied them")
     changed = [step.name for step in known if (row := done[step.name]) and row[1] != step.digest]
     if changed:
         what = f"applied with another text: {', '.join(changed)}"
         return _bad("migrations", what, "install the version that applied them")
-    if newer:
-        what = f"applied by a newer version: {', '.join(newer)}"
-        return _bad("migrations", what, "install the version that applied them")
+    if missing := [name for name, row in done.items() if row is None]:
+        return _bad("migrations", f"not applied: {', '.join(missing)}", cure)
     return _good("migrations", f"all {len(known)} applied")
 
 
@@ -210,7 +211,11 @@ def _prefect(settings: Settings) -> Iterator[Check]:
     if silence:
         yield _bad("Prefect server", silence, _cure_of("prefect_api_url"))
         return
-    ours, theirs = version("prefect"), _get(f"{api}/admin/version", authorization()).json()
+    reply = _get(f"{api}/admin/version", authorization())  # health is told to everybody
+    if reply.status_code == httpx.codes.UNAUTHORIZED:
+        yield _bad("Prefect server", f"{mask_url(api)} wants another password", LET_IN)
+        return
+    ours, theirs = version("prefect"), reply.json()
     detail = f"{mask_url(api)} is healthy; server {theirs}, client {ours}"
     same = ours == theirs
     yield _good("Prefect server", detail) if same else _bad("Prefect server", detail, RESTART)
@@ -279,8 +284,11 @@ def _mlflow(settings: Settings) -> Check:
     silence = _why_silent(f"{uri}/health")
     if silence:
         return _bad("MLflow", silence, _cure_of("mlflow_tracking_uri"))
-    theirs = _get(f"{uri}/version").text.strip()
-    ours = version("mlflow")
+    reply = _get(f"{uri}/version", tracking_authorization())  # health is told to everybody
+    if reply.status_code == httpx.codes.UNAUTHORIZED:
+        cure = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        return _bad("MLflow", f"{mask_url(uri)} wants another password", cure)
+    ours, theirs = version("mlflow"), reply.text.strip()
     detail = f"healthy; server {theirs}, client {ours}"
     same = theirs.split(".")[0] == ours.split(".")[0]  # its REST interface holds within a major
     return _good("MLflow", detail) if same else _bad("MLflow", detail, RESTART)

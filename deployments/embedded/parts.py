@@ -28,6 +28,7 @@ __all__ = [
     "authorization",
     "is_far",
     "is_ok",
+    "tracking_authorization",
 ]
 
 POOL = "astrid-process"
@@ -161,9 +162,10 @@ class Mlflow(Part):
 
     def start(self, port: int | None) -> ProcessRecord:
         """Start the server with one worker: each takes some 150 MB."""
-        arguments = ["mlflow", "server", "--workers", "1"]
+        database = f"sqlite:///{self.home / 'mlflow.db'}"
+        arguments = ["deployments.embedded.tracking", database, "server", "--workers", "1"]
         arguments += ["--host", "127.0.0.1", "--port", str(port)]
-        arguments += ["--backend-store-uri", f"sqlite:///{self.home / 'mlflow.db'}"]
+        arguments += ["--backend-store-uri", database]
         arguments += ["--artifacts-destination", str(self.home / "mlartifacts")]
         # nine processes for jobs that nobody submits
         return self._run(arguments, {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"})
@@ -259,6 +261,18 @@ def authorization() -> dict[str, str]:
     """Return the header for a Prefect server that wants one, from Prefect's own variables."""
     if key := os.environ.get("PREFECT_API_KEY"):
         return {"Authorization": f"Bearer {key}"}
-    if auth := os.environ.get("PREFECT_API_AUTH_STRING"):
-        return {"Authorization": f"Basic {base64.b64encode(auth.encode()).decode()}"}
-    return {}
+    return _basic(os.environ.get("PREFECT_API_AUTH_STRING"))
+
+
+def tracking_authorization() -> dict[str, str]:
+    """Return the header for an MLflow that wants one, from MLflow's own variables."""
+    if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
+        return {"Authorization": f"Bearer {token}"}
+    given = [os.environ.get(f"MLFLOW_TRACKING_{what}", "") for what in ("USERNAME", "PASSWORD")]
+    return _basic(":".join(given) if all(given) else None)
+
+
+def _basic(auth: str | None) -> dict[str, str]:
+    if not auth:
+        return {}
+    return {"Authorization": f"Basic {base64.b64encode(auth.encode()).decode()}"}

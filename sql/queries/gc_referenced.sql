@@ -16,6 +16,7 @@ SELECT key FROM published WHERE key IS NOT NULL
 UNION SELECT unnest(ARRAY[
     'images/' || image_pack || '.npy', 'flags/' || flag_pack || '.npy',
     'significance/' || significance_pack || '.npy', 'measures/' || measure_table || '.parquet']) FROM built
-UNION SELECT unnest(ARRAY[samples_key, 'reports/' || id || '.html', 'runs/' || flow_run_id || '.json'])
+UNION SELECT unnest(ARRAY[samples_key, 'reports/' || id || '.html', 'runs/' || flow_run_id || '.json',
+    'cards/' || id || '/README.md', 'cards/' || id || '/croissant.json'])
     FROM training_datasets WHERE version_id IS NOT NULL
 UNION SELECT key FROM training_objects WHERE wanted_at >= :wanted_since

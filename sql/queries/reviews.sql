@@ -1,6 +1,7 @@
 -- Every review entered by :as_of of a detection in the scope, as CSV. One that was changed or deleted since is told as it was, where the log
 -- of changes has it; where it has not, the row that is there now is told and marked as changed. A version holds since the review was
--- entered, which may be long before it came into this database, or since the instant of its change.
+-- entered, which may be long before it came into this database, or since the instant of its change. Why it was shown is what its tag
+-- says, else what the first review queue that showed it says, where the review came after.
 -- Uses the indexes of reviewed_detections, ix_training_label_events_changes and ix_training_label_events_event.
 COPY (
     WITH exposure AS MATERIALIZED (
@@ -38,10 +39,18 @@ COPY (
         FROM former f
         CROSS JOIN jsonb_populate_record(CAST(NULL AS validation_events), f.row) v
         WHERE f.operation <> 'D' AND v.created_at <= :as_of
+    ),
+    shown AS MATERIALIZED (
+        SELECT DISTINCT ON (i.detection_id) i.detection_id, i.selected_for, q.created_at
+        FROM training_review_queue_items i
+        JOIN training_review_queues q ON q.id = i.queue_id
+        ORDER BY i.detection_id, q.created_at, q.id
     )
-    SELECT id AS event_id, detection_id, validator_id AS validator, is_valid, label, confidence_level AS level, image_quality,
-           CASE WHEN tags ->> 'label_source' IN ('machine', 'gold') THEN tags ->> 'label_source' ELSE 'human' END AS source,
-           CASE WHEN tags ->> 'selected_for' IN ('queue', 'random_audit') THEN tags ->> 'selected_for' END AS selected_for,
-           created_at AS at, changed
-    FROM known
+    SELECT k.id AS event_id, k.detection_id, k.validator_id AS validator, k.is_valid, k.label, k.confidence_level AS level, k.image_quality,
+           CASE WHEN k.tags ->> 'label_source' IN ('machine', 'gold') THEN k.tags ->> 'label_source' ELSE 'human' END AS source,
+           CASE WHEN k.tags ->> 'selected_for' IN ('queue', 'random_audit') THEN k.tags ->> 'selected_for'
+                WHEN k.created_at >= s.created_at THEN s.selected_for END AS selected_for,
+           k.created_at AS at, k.changed
+    FROM known k
+    LEFT JOIN shown s ON s.detection_id = k.detection_id
 ) TO STDOUT (FORMAT csv, HEADER)

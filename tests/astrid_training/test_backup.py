@@ -63,6 +63,21 @@ def test_a_database_that_does_not_take_it_stays_as_it_was(
         assert connection.execute(text("SELECT count(*) FROM training_datasets")).scalar_one() == 1
 
 
+def test_a_database_that_is_newer_than_the_copy_is_left_alone(sky: Any, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    back_up(url_of(sky.engine), sky.store, copy, client_program)
+    with sky.engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO training_migrations (number, name, digest, outcome) "
+                "VALUES (9999, '9999_future', repeat('a', 64), 'applied')"
+            )
+        )
+
+    with pytest.raises(BackupError, match=r"lacks 9999_future; restore into an empty database"):
+        restore(url_of(sky.engine), sky.store, copy, client_program)
+
+
 def test_without_a_copy_or_a_database_it_says_so(sky: Any, tmp_path: Path) -> None:
     with pytest.raises(BackupError, match="astrid-training backup"):
         restore(url_of(sky.engine), sky.store, tmp_path / "copy", client_program)

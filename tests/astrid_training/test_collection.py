@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 import pytest
 from sqlalchemy import text
 
-from astrid_training.catalogue import TrainingDatasetManager
+from astrid_training.catalogue import TrainingDatasetManager, get_dataset
+from astrid_training.collection_steps import describe_dataset
 from astrid_training.digests import digest_many
 from astrid_training.errors import CollectionRefusedError, DatasetNotFoundError, GateFailedError
 from astrid_training.fits import read_image
@@ -26,6 +27,7 @@ from astrid_training.records import PublishedDataset
 from astrid_training.samples import read_samples
 from astrid_training.selection import select_subjects
 from astrid_training.stamps import Flag
+from astrid_training.workplace import Workplace
 
 Collect = Callable[..., PublishedDataset]
 
@@ -123,6 +125,26 @@ def test_a_new_review_makes_a_new_version_over_the_same_pixels(sky: Any, collect
     assert str(manager.get_dataset(second.dataset_id).parent_id) == first.dataset_id
     old = {row["sample_key"]: row["split"] for row in samples.to_pylist()}
     assert all(changed[key]["split"] == split for key, split in old.items() if key in changed)
+    check_described_beside_parent(sky, first, second)
+
+
+def check_described_beside_parent(
+    sky: Any, first: PublishedDataset, second: PublishedDataset
+) -> None:
+    """See that differences from the parent are told, and that one that cannot be read stops nothing."""
+    url = sky.engine.url.render_as_string(hide_password=False)
+    place = Workplace(sky.store.url, sky.home / "cache", database_url=url)
+
+    def differences(folder: str) -> dict[str, int]:
+        told = describe_dataset(place, second.dataset_id, sky.home / folder)
+        return dict(told.differences)
+
+    told = differences("described")
+    assert told["shared"] + told["removed"] == first.total_samples
+    assert told["shared"] + told["added"] == second.total_samples
+    assert told["relabelled"] >= 1
+    sky.store.delete(get_dataset(sky.engine, first.dataset_id).samples_key)
+    assert differences("without") == {}
 
 
 def test_as_of_looks_back(sky: Any, collect: Collect) -> None:

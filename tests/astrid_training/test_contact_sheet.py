@@ -28,7 +28,7 @@ CHANNELS = ("science", "reference", "difference")
 
 def _panels(png: bytes) -> list[NDArray[np.uint8]]:
     """Return the picture's channels, (y, x, 3), row 0 at the bottom."""
-    whole = np.asarray(Image.open(io.BytesIO(png)))[::-1, :, :3]
+    whole = np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))[::-1, :, :3]
     step = SIDE * ZOOM + GAP
     return [whole[:, start : start + SIDE * ZOOM] for start in range(0, whole.shape[1], step)]
 

@@ -62,6 +62,8 @@ def test_what_datasets_of_any_status_need_stays_and_the_rest_goes(
         collect(quality_score_threshold=1.0, mask={"max_missing": 0.4})
     sky.store.put(f"reports/{first.dataset_id}.html", b"a report")
     sky.store.put(f"reports/{uuid4()}.html", b"of no dataset")
+    sky.store.put(f"cards/{first.dataset_id}/README.md", b"a card")
+    sky.store.put(f"cards/{uuid4()}/README.md", b"of no dataset")
     age(sky.store)
     age_rows(sky.engine)
 
@@ -76,6 +78,7 @@ def test_what_datasets_of_any_status_need_stays_and_the_rest_goes(
             sky.engine, sky.store, objects_of(read_samples(sky.store, record.samples_key))
         )
     assert sky.store.head(f"reports/{first.dataset_id}.html")
+    assert sky.store.keys("cards") == [f"cards/{first.dataset_id}/README.md"]
     assert sky.store.keys("raw")  # survey files are nobody's garbage
     assert find_garbage(sky.engine, sky.store) == []
     assert collect(name="again").digests["content"] == first.digests["content"]

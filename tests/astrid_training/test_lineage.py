@@ -10,6 +10,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 
+from astrid_training.compare import compare
 from astrid_training.description import REPORT, Description, describe_dataset
 from astrid_training.lineage import (
     DATASETS,
@@ -20,6 +21,7 @@ from astrid_training.lineage import (
 )
 from astrid_training.packs import PackCache
 from astrid_training.plots import PLOTS
+from astrid_training.report import Parent, ReportContext
 from astrid_training.tracking import TrackingUnavailableError
 from astrid_training.version import code_version
 
@@ -135,6 +137,32 @@ def test_the_report_distributions_and_sample_images_are_attached(
     assert 0 < len(images) <= 10
     assert {image.name.split("-")[0] for image in images} == set(spread["class"])
     assert all(image.read_bytes().startswith(b"\x89PNG") for image in images)
+
+
+def test_a_comparison_with_the_parent_is_attached_and_counted(
+    published: Any, mlflow_uri: str, mlflow: MlflowClient, tmp_path: Path
+) -> None:
+    packs = PackCache(published.store, tmp_path / "packs")
+    parent = published.samples.slice(40)
+    newer = dataclasses.replace(published.record, id=UUID(int=8), parent_id=UUID(int=9))
+    context = ReportContext(parent=Parent("1" * 16, compare(parent, published.samples)))
+    described = describe_dataset(newer, published.samples, packs, tmp_path / "described", context)
+
+    run_id = log_training_dataset_info(newer, described, mlflow_uri)
+
+    folder = Path(download_artifacts(run_id=run_id, tracking_uri=mlflow_uri))
+    document = json.loads((folder / "comparison.json").read_text())
+    metrics = mlflow.get_run(run_id).data.metrics
+    assert document == compare(parent, published.samples).to_dict()
+    assert (metrics["from_parent/added"], metrics["from_parent/shared"]) == (40, 200)
+    assert metrics["from_parent/drift_material"] == 0
+
+
+def test_the_first_of_its_name_is_compared_with_nothing(run: Any, mlflow_uri: str) -> None:
+    folder = Path(download_artifacts(run_id=run.info.run_id, tracking_uri=mlflow_uri))
+
+    assert not (folder / "comparison.json").exists()
+    assert not [name for name in run.data.metrics if name.startswith("from_parent/")]
 
 
 def test_logging_again_returns_the_same_run(

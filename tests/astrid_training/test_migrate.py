@@ -12,6 +12,7 @@ from astrid_training import migrate as module
 from astrid_training.database import open_database
 from astrid_training.errors import DatabaseRightsError, DatabaseUnavailableError
 from astrid_training.migrate import MigrationError, migrate, migrations
+from astrid_training.simulate import SkyPlan, simulate
 
 AstridDatabase = Callable[..., Engine]
 
@@ -245,6 +246,47 @@ def test_migrators_that_start_at_once_on_an_empty_database_all_succeed(databases
             databases.drop(empty)
         each = zip(*([outcome for _, outcome in one] for one in outcomes), strict=True)
         assert all(sorted(of_step) == ["applied", *["present"] * 3] for of_step in each)
+
+
+@pytest.mark.slow
+def test_a_dataset_of_an_older_schema_is_the_same_after_the_upgrade_and_not_built_again(
+    databases: Any, sky: Any, make_sky: Any, collect_from: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = make_sky(databases.make(), sky.home, sky.home / "truth.jsonl", sky.store)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "migrations", lambda: migrations()[:10])
+        assert len(migrate(old.engine)) == 10
+    with old.engine.begin() as connection:
+        simulate(SkyPlan(fields=4, epochs=2), connection, _put(sky.store), old.truth)
+    made = collect_from(old)(name="kept")
+    before = snapshots(old.engine)
+    with old.engine.connect() as connection:
+        own = {name: columns_of(connection, name) for name in before}
+
+    outcomes = dict(migrate(old.engine))
+
+    assert [name for name, outcome in outcomes.items() if outcome == "applied"] == [
+        step.name for step in migrations()[10:]
+    ]
+    after = snapshots(old.engine, own)
+    for name in before.keys() - {"training_migrations"}:
+        assert after[name].rows == before[name].rows, name
+    again = collect_from(old)(name="kept")
+    assert again.reused
+    assert again.dataset_id == made.dataset_id
+    of_content = made.digests.keys() - {"query"}  # which has the instant it was asked at
+    assert {name: again.digests[name] for name in of_content} == {
+        name: made.digests[name] for name in of_content
+    }
+    databases.drop(old.engine)
+
+
+def _put(store: Any) -> Callable[[str, bytes], str]:
+    def put(key: str, data: bytes) -> str:
+        store.put(key, data)
+        return key
+
+    return put
 
 
 def test_a_database_of_a_newer_version_is_refused_and_left_alone(database: Engine) -> None:

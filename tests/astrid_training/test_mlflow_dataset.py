@@ -4,6 +4,8 @@ import dataclasses
 import inspect
 import json
 import re
+import runpy
+import sys
 import tomllib
 import warnings
 from pathlib import Path
@@ -53,6 +55,13 @@ def test_the_project_declares_what_mlflow_accepts(monkeypatch: pytest.MonkeyPatc
     assert _of(source) is AstridDatasetSource
 
 
+def test_imported_before_mlflow_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "mlflow.data")
+
+    with pytest.raises(ImportError, match=r"`import mlflow\.data` first"):
+        runpy.run_path(mlflow_dataset.__file__)
+
+
 def _of(target: str) -> Any:
     module, name = target.split(":")
     assert module == mlflow_dataset.__name__
@@ -71,8 +80,10 @@ def test_what_mlflow_keeps_is_name_digest_schema_profile_and_source(published: A
     profile = json.loads(kept["profile"])
     assert profile["num_rows"] == 240
     assert profile["content_digest"] == published.record.digests["content"]
+    assert profile["source"] == published.record.samples_key
     assert kept["source_type"] == "astrid_training"
-    assert json.loads(kept["source"])["dataset_id"] == str(published.record.id)
+    assert json.loads(kept["source"])["dataset"] == str(published.record.id)
+    assert "dataset_id" not in json.loads(kept["source"])  # MLflow's pages would lead astray
 
 
 def test_the_input_of_a_run_leads_to_its_samples_in_the_store_of_the_settings(

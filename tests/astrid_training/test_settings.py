@@ -118,6 +118,8 @@ def test_every_spelling_of_a_store_is_understood(
         ("store_url", "relative/folder", "write s3://"),
         ("prefect_api_url", "localhost:4200/api", "write http://"),
         ("store_endpoint_url", "account.r2.cloudflarestorage.com", "write http://"),
+        ("downloads_at_once", "0", "write a whole number"),
+        ("downloads_at_once", "many", "write a whole number"),
     ],
 )
 def test_a_value_nothing_can_be_done_with_is_refused_with_its_source_and_cure(

@@ -16,9 +16,11 @@ from prefect.blocks.core import Block
 from pydantic import SecretStr
 
 import blocks
+from astrid_training.records import SourceFile
 from astrid_training.settings import resolve
 from astrid_training.store import Credentials, Store
 from astrid_training.web import HostNotAllowedError
+from astrid_training.workplace import Workplace
 from blocks import AstridDatabase, AstridStore, Notifier, TrackingServer, TrainingTarget, places
 from blocks.storage import aws_credentials
 from deployments.bootstrap import _blocks, save_blocks
@@ -193,6 +195,17 @@ def test_places_are_what_the_saved_blocks_say(stack: Any) -> None:
     assert (url, places.store().url) == (settings.database_url, settings.store_url)
     assert places.tracking() == settings.mlflow_tracking_uri
     assert places.sources().locate("raw/a.fits")[0].url == settings.store_url
+
+
+def test_a_machine_says_how_much_it_fetches_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(places, "workplace", lambda: Workplace("s3://bucket", tmp_path))
+    monkeypatch.setenv("ASTRID_DOWNLOADS_AT_ONCE", "5")
+    far = SourceFile("s3://bucket/a.fits", '"etag"', 4)
+
+    with places.source_cache().connections([far]) as at_once:
+        assert at_once == 5
 
 
 @pytest.mark.usefixtures("_saved")

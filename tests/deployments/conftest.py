@@ -1,6 +1,10 @@
 """Copies of deployments for a test alone, and what became of their runs."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -28,6 +32,7 @@ from deployments.embedded.parts import POOL
 EVENTS_PAGE = Path(__file__).parents[2] / "docs" / "reference" / "events.md"
 ECHO = f"{Path(__file__).with_name('echo_flow.py')}:echo"
 """A flow that takes the collection's parameters and does nothing with them."""
+RECONCILE = Path(__file__).with_name("reconcile_flow.py")
 
 
 class Deploy(Protocol):
@@ -46,6 +51,7 @@ class Deploy(Protocol):
 
 WaitForRuns = Callable[..., list[FlowRun]]
 ToldEvent = Callable[[str, str], dict[str, Any]]
+Reconcile = Callable[..., list[tuple[str, str]]]
 CheckOneDataset = Callable[[Engine, str, dict[str, Any]], None]
 
 
@@ -168,6 +174,26 @@ def check_one_dataset() -> CheckOneDataset:
         assert rows == keys == outcome["total_samples"]
 
     return check
+
+
+@pytest.fixture
+def reconcile(stack: Any) -> Reconcile:
+    """Return a function that reconciles without grace and returns kind and name of what was found."""
+
+    def run(silence_s: float = 600) -> list[tuple[str, str]]:
+        ran = subprocess.run(
+            [sys.executable, RECONCILE, str(silence_s)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "ASTRID_TRAINING_HOME": str(stack.home)},
+            timeout=180,
+        )
+        assert ran.returncode == 0, ran.stderr
+        found = json.loads(ran.stdout.split("FOUND ")[1])
+        return [(one["kind"], one["what"]) for one in found]
+
+    return run
 
 
 def documented_events() -> dict[str, tuple[set[str], set[str]]]:

@@ -78,6 +78,7 @@ def test_bootstrap_makes_what_prefect_yaml_names(
         "freshness/default": "CANCEL_NEW",
         "reconcile/default": "CANCEL_NEW",
         "retention/default": "CANCEL_NEW",
+        "retrain/default": "CANCEL_NEW",
     }
 
     assert sorted(one.name for one in report.deployments) == sorted(collisions)

@@ -14,7 +14,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import mlflow
+import nbformat
 import pytest
+from nbclient import NotebookClient
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.filters import (
@@ -26,17 +28,24 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun
 from sqlalchemy import Engine, text
 
+from astrid_training.cards.stored import CARD, CROISSANT, card_key
 from astrid_training.catalogue import TrainingDatasetManager
 from astrid_training.database import open_database
+from astrid_training.provenance import Ends
+from astrid_training.records import TrainingRun
 from astrid_training.run_metrics import STEPS, WHOLE, read_run_metrics
 from astrid_training.simulate import SkyPlan
+from astrid_training.store import open_store
 from astrid_training.training_params import TrainingParams
 from astrid_training.trainings import training_runs
+from astrid_training.version import code_version
 from deployments.bootstrap import bootstrap
 from deployments.collect_command import parameters_from
 from deployments.events import emit_batch_closed
+from deployments.lineage_command import lookup
 from deployments.runs import run_and_wait, wait_for
 from deployments.simulated import simulate_sky
+from flows.retrain import retrain_flow
 from tasks.deployment_runs import COLLECTION
 from tasks.events import DATASET_PUBLISHED, DATASET_REJECTED, TRAINING_COMPLETED
 
@@ -134,6 +143,9 @@ def test_a_deployment_run_makes_a_dataset_and_trains_on_it(
     assert dataset.total_samples == outcome["total_samples"] > 50
     assert dataset.created_by == "astrid-web"
     assert dataset.mlflow_run_id == outcome["mlflow_run_id"]
+    store = open_store(ready.settings)
+    assert dataset.version_id in store.get(card_key(dataset.id, CARD)).decode()
+    assert store.head(card_key(dataset.id, CROISSANT))
     artifacts = client.read_artifacts(
         artifact_filter=ArtifactFilter(
             flow_run_id=ArtifactFilterFlowRunId(any_=[outcome["flow_run_id"]])
@@ -161,6 +173,36 @@ def test_a_deployment_run_makes_a_dataset_and_trains_on_it(
     assert published["payload"]["content_digest"] == outcome["digests"]["content"]
     trained = told_event(TRAINING_COMPLETED, f"astrid.training.{training.id}")
     assert trained["payload"]["metrics"] == training.performance_metrics
+    check_lineage(ready, outcome, training)
+
+
+def check_lineage(ready: Any, outcome: dict[str, Any], training: TrainingRun) -> None:
+    """Check that the digest leads to everything, and the model back to the same."""
+    assert training.model_id is not None
+    model = f"{training.registered_name}/{training.registered_version}"
+    for wanted in (outcome["digests"]["content"][:12], model, str(training.model_id)):
+        found = lookup(ready.settings, wanted, Ends())
+        assert found.dataset["id"] == outcome["dataset_id"]
+        assert found.unknown == []
+        assert found.parameters["survey_ids"] == ["sim_small"]
+        assert found.labels["events"] > 50
+        assert found.sources["bytes"] > 1e6
+        assert found.sources["missing"] == 0
+        assert set(found.packs) == {
+            "samples",
+            "images",
+            "flags",
+            "masks",
+            "measures",
+            "significance",
+        }
+        assert found.flow_run["id"] == outcome["flow_run_id"]
+        assert found.code_version == code_version()
+        assert found.mlflow["url"].endswith(f"/runs/{outcome['mlflow_run_id']}")
+        (told,) = found.trainings
+        assert told["registered"] == [model]
+        assert told["mlflow"]["run_id"] == training.mlflow_run_id
+        assert told["metrics"] == training.performance_metrics
 
 
 def check_metrics(
@@ -212,29 +254,35 @@ def python(
     )
 
 
-@pytest.mark.usefixtures("demo")
-def test_the_notebooks_cells_run(ready: Any) -> None:
-    notebook = json.loads((ROOT / "notebooks/training/real_data_loading.ipynb").read_text())
-    cells = ["".join(one["source"]) for one in notebook["cells"] if one["cell_type"] == "code"]
-
-    ran = python(ready, "\n".join(cells) + "\nprint(sorted(result.metrics))")
-
-    assert ran.returncode == 0, ran.stderr
-    assert "train_loss" in ran.stdout
-
-
-def test_a_notebook_collects_in_its_own_process(ready: Any) -> None:
-    asked = {**LENIENT, "name": "in a notebook", "preprocess": {"scale": "l2"}}
-    code = (
-        "import json, sys\nfrom flows import load_real_training_data\n"
-        "splits = load_real_training_data(collection_params=json.loads(sys.argv[1]))\n"
-        "print([len(split) for split in splits])"
+def test_the_notebook_runs_from_parameters_to_a_trained_model(ready: Any, tmp_path: Path) -> None:
+    notebook: Any = nbformat.read(  # type: ignore[no-untyped-call]
+        ROOT / "notebooks/training/real_data_loading.ipynb", as_version=4
     )
+    (place,) = (
+        place
+        for place, cell in enumerate(notebook.cells)
+        if "parameters" in cell.metadata.get("tags", ())
+    )
+    asked = {**LENIENT, "name": "in a notebook", "preprocess": {"softening": 3.0}}
+    ours: Any = nbformat.v4.new_code_cell(  # type: ignore[no-untyped-call]
+        f"collection_params = {asked!r}\nsteps = 10"
+    )
+    notebook.cells.insert(place + 1, ours)
 
-    ran = python(ready, code, json.dumps(asked))
+    home = {"ASTRID_TRAINING_HOME": str(ready.home)}
+    client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}})
+    client.execute(env={**os.environ, **home})
 
-    assert ran.returncode == 0, ran.stderr
-    assert all(json.loads(ran.stdout.splitlines()[-1]))
+    outputs = [one for cell in notebook.cells for one in cell.get("outputs", ())]
+    text_of = "".join(one.get("text", "") for one in outputs)
+    assert "in a notebook" in text_of
+    assert "10 steps" in text_of
+    assert "survey sim_small" in text_of
+    pictures = [one for one in outputs if "image/png" in one.get("data", {})]
+    assert len(pictures) == 8
+    assert not [one for one in outputs if one.output_type == "error"]
+    outcome = json.loads(cli(ready, "datasets", "--name", "in a notebook", "--json").stdout)
+    assert [one["name"] for one in outcome] == ["in a notebook"]
 
 
 @pytest.mark.usefixtures("demo")
@@ -262,6 +310,38 @@ def test_the_same_again_builds_nothing_and_trains_nothing(
     assert again["dataset_id"] == first["dataset_id"]
     assert again["training_run_id"] == first["training_run_id"]
     assert len(training_runs(engine, first["dataset_id"])) == 1
+
+
+@pytest.mark.slow  # what is reason enough is tested on the library in test_retraining.py
+def test_training_again_is_told_of_and_then_done(ready: Any, demo: dict[str, Any]) -> None:
+    assert wait_for_training(ready, demo["training_run_id"]) == "completed"
+    assert retrain()["decision"] == "nothing_new"
+    newer = collect(ready, name="demo", max_samples=100, trigger_training=False)
+    eager = {"gold_labels": 1, "gold_share": 1e-9, "class_groups": 1, "cooldown_hours": 0}
+
+    told_of = retrain(**eager)
+    done = retrain(**eager, dry_run=False)
+
+    for verdict in (told_of, done):
+        assert (verdict["decision"], verdict["dataset_id"]) == ("train", newer["dataset_id"])
+    assert told_of["training_run_id"] is None
+    assert wait_for_training(ready, done["training_run_id"]) == "completed"
+    assert retrain(**eager)["decision"] == "nothing_new"
+
+
+def retrain(**params: Any) -> dict[str, Any]:
+    verdict: Any = retrain_flow(name="demo", **params)
+    return dict(verdict)
+
+
+def wait_for_training(ready: Any, training_run_id: str) -> str:
+    statement = text("SELECT status, flow_run_id FROM training_runs WHERE id = CAST(:id AS uuid)")
+    engine = open_database(ready.settings.database_url)
+    with engine.connect() as connection:
+        row = connection.execute(statement, {"id": training_run_id}).one()
+    assert wait_for(row.flow_run_id, quiet).completed
+    with engine.connect() as connection:
+        return str(connection.execute(statement, {"id": training_run_id}).one().status)
 
 
 def in_a_process(

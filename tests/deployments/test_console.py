@@ -3,6 +3,7 @@
 import json
 from uuid import uuid4
 
+import httpx
 import pytest
 import typer
 
@@ -39,9 +40,31 @@ def test_what_people_can_cure_is_one_sentence(
     assert json.loads(capsys.readouterr().out) == {"error": "cause; cure"}
 
 
+def test_a_server_that_lets_nobody_in_without_its_password_says_where_it_goes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    request = httpx.Request("GET", "https://prefect.example.org/api/flows")
+    refused = httpx.HTTPStatusError("401", request=request, response=httpx.Response(401))
+
+    with pytest.raises(typer.Exit), reported(as_json=True):
+        raise refused
+
+    assert "set PREFECT_API_AUTH_STRING" in json.loads(capsys.readouterr().out)["error"]
+
+
 @pytest.mark.parametrize(
     "bug",
-    [KeyError("x"), IndexError(), TypeError(), ValueError("x"), RuntimeError(), FunnelError()],
+    [
+        httpx.HTTPStatusError(
+            "500", request=httpx.Request("GET", "http://x"), response=httpx.Response(500)
+        ),
+        KeyError("x"),
+        IndexError(),
+        TypeError(),
+        ValueError("x"),
+        RuntimeError(),
+        FunnelError(),
+    ],
 )
 def test_a_bug_keeps_its_traceback(bug: Exception, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(type(bug)) as caught, reported(as_json=True):

@@ -3,7 +3,9 @@
 import json
 import re
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -40,6 +42,54 @@ def test_what_a_newer_version_migrated_is_named_and_no_password_shown(
     assert not found["MLflow"].ok
     assert "hidden" not in str(found)
     assert str(database.url.password) not in str(found)
+
+
+def test_what_migrate_would_refuse_is_named_before_what_it_would_do(
+    database: Engine, tmp_path: Path
+) -> None:
+    with database.begin() as connection:
+        connection.execute(text("DELETE FROM training_migrations WHERE number = 12"))
+    assert found_in(database, tmp_path)["migrations"].cure == "run `astrid-training migrate`"
+    with database.begin() as connection:
+        connection.execute(
+            text("UPDATE training_migrations SET digest = repeat('a', 64) WHERE number = 2")
+        )
+
+    check = found_in(database, tmp_path)["migrations"]
+
+    assert check.detail == "applied with another text: 0002_training"
+    assert check.cure == "install the version that applied them"
+
+
+def test_servers_that_want_another_password_say_where_it_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Guard(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            told = self.headers["Authorization"] == "Basic bWU6b3Blbg=="  # me:open
+            self.send_response(200 if told or self.path.endswith("/health") else 401)
+            self.end_headers()
+            self.wfile.write(b"3.17.2")
+
+        def log_message(self, *_: object) -> None:
+            """Tell nobody."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Guard) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        settings = resolve(tmp_path, prefect_api_url=f"{address}/api", mlflow_tracking_uri=address)
+        found = {check.name: check for check in checks(settings)}
+        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "me")
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "open")
+        again = {check.name: check for check in checks(settings)}
+        server.shutdown()
+
+    assert found["Prefect server"].detail == f"{address}/api wants another password"
+    assert "PREFECT_API_AUTH_STRING" in found["Prefect server"].cure
+    assert "blocks" not in found
+    assert found["MLflow"].detail == f"{address} wants another password"
+    assert found["MLflow"].cure == "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+    assert "server 3.17.2" in again["MLflow"].detail
 
 
 def found_in(engine: Engine, home: Path) -> dict[str, Check]:

@@ -268,7 +268,7 @@ def test_up_recovers_from_a_starter_killed_midway_and_from_a_taken_port(home: Pa
     starter.wait()
     for process in processes_of(home):
         with suppress(psutil.NoSuchProcess):  # a helper of the start that has ended by itself
-            if "mlflow" in process.cmdline():
+            if "mlflow" in " ".join(process.cmdline()):
                 process.kill()  # so that its port is free for someone else
     with taken(before):
         found = up(home)

@@ -128,3 +128,33 @@ def test_quality_tells_the_report_and_what_was_learnt_since(run: Run, database: 
 
     assert told["quality_score"] == 0.9
     assert told["metrics"] == {"model_f1": 0.9}
+
+
+def test_lineage_is_told_by_the_database_alone_where_store_and_mlflow_are_away(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+    result = run("lineage", "eeeeeeeeeeee")
+
+    assert result.exit_code == 0, result.stderr
+    lines = [" ".join(line.split()) for line in result.stderr.splitlines()]
+    assert "dataset c eeeeeeeeeeeeeeee (active), 1 samples" in lines[0]
+    assert "named by version" in lines
+    assert "model none was trained on it" in lines
+    assert sum(line.startswith("not known") for line in lines) == 2
+    told = json.loads(run("lineage", "c", "--json").stdout)
+    assert (told["dataset"]["name"], told["meant"]["by"]) == ("c", "name")
+
+
+def test_what_nothing_is_called_has_no_lineage(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+    result = run("lineage", "nothing", "--json")
+
+    assert result.exit_code == 1
+    error = json.loads(result.stdout)["error"]
+    assert "neither dataset nor model 'nothing'" in error
+    assert "MLflow at http://127.0.0.1:9 does not answer" in error

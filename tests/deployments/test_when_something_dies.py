@@ -4,9 +4,6 @@ A stack of their own serves all tests of this file: they kill its parts.
 """
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -38,21 +35,8 @@ pytestmark = pytest.mark.slow
 SKY = SkyPlan(fields=6, epochs=3, frame_size=(220, 260), stars=40, galaxies=10, artifacts=4)
 """The same as that of the fixture `sky`, whose collection is the undisturbed one."""
 
+Reconcile = Callable[..., list[tuple[str, str]]]
 PACKS = ("images/", "flags/", "significance/", "masks/", "measures/")
-RECONCILE = """
-import json, sys
-from astrid_training.settings import apply_environment, resolve
-apply_environment(resolve())
-from prefect import flow
-from astrid_training.reconcile import ReconcileParams
-from flows.reconcile import reconcile_flow
-limits = ReconcileParams.model_construct(
-    grace_minutes=0, silence_minutes=float(sys.argv[1]) / 60, history_days=7
-)
-found = flow(name="reconcile")(reconcile_flow.fn.__wrapped__)(limits)
-print("FOUND", json.dumps(found["findings"]))
-"""
-"""With less patience than its parameters allow."""
 
 
 @dataclass(frozen=True)
@@ -98,10 +82,10 @@ def until(holds: Callable[[], Any], timeout_s: float = 90.0) -> None:
 @pytest.fixture
 def hold(
     stack: Any, client: SyncPrefectClient, request: pytest.FixtureRequest
-) -> Callable[[int], Held]:
+) -> Callable[..., Held]:
     """Return a function that starts a batch's collection and returns when it stands still."""
 
-    def begin(number: int) -> Held:
+    def begin(number: int, **environment: str) -> Held:
         name, batch_id = f"case {number}", f"batch-{uuid4()}"
         gate = stack.home / "run" / batch_id
         gate.touch()
@@ -119,7 +103,8 @@ def hold(
         }
         fault = {"ASTRID_FAULT": f"make_masks:before:wait={gate}"}
         client.update_deployment(
-            deployment.id, DeploymentUpdate(parameters=asked, job_variables={"env": fault})
+            deployment.id,
+            DeploymentUpdate(parameters=asked, job_variables={"env": fault | environment}),
         )
         run = forward_batch(batch_id, datetime.now(UTC))
         until(lambda: gate.read_text().endswith("\n"))
@@ -155,21 +140,6 @@ def kill(stack: Any, part: str) -> None:
     psutil.Process(pid).kill()
 
 
-def reconcile(stack: Any, silence_s: float = 600) -> list[tuple[str, str]]:
-    """Return kind and name of what was found."""
-    ran = subprocess.run(
-        [sys.executable, "-c", RECONCILE, str(silence_s)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "ASTRID_TRAINING_HOME": str(stack.home)},
-        timeout=180,
-    )
-    assert ran.returncode == 0, ran.stderr
-    found = json.loads(ran.stdout.split("FOUND ")[1])
-    return [(one["kind"], one["what"]) for one in found]
-
-
 def kinds(found: list[tuple[str, str]], held: Held) -> set[str]:
     assert all(held.batch_id in what for _, what in found)
     return {kind for kind, _ in found}
@@ -177,7 +147,7 @@ def kinds(found: list[tuple[str, str]], held: Held) -> set[str]:
 
 @pytest.fixture
 def check_published(
-    stack: Any, engine: Engine, collect: Any, check_one_dataset: Any
+    stack: Any, engine: Engine, collect: Any, check_one_dataset: Any, reconcile: Reconcile
 ) -> Callable[[Held, UUID], None]:
     """Return a function that checks that a run made the one dataset, whole, and that nothing is left beside it."""
 
@@ -196,13 +166,13 @@ def check_published(
         assert settled == outcome["dataset_id"]
         left = find_garbage(engine, Store(stack.settings.store_url), timedelta(0))
         assert [one.key for one in left if one.key.startswith(PACKS)] == []
-        assert reconcile(stack) == []
+        assert reconcile() == []
 
     return check
 
 
 def test_a_flow_alone(
-    stack: Any, client: SyncPrefectClient, hold: Any, check_published: Any
+    stack: Any, client: SyncPrefectClient, hold: Any, check_published: Any, reconcile: Reconcile
 ) -> None:
     held = hold(1)
 
@@ -211,13 +181,13 @@ def test_a_flow_alone(
     until(lambda: state_of(client, held.run_id) == "Crashed")
     assert states_of_steps(client, held.run_id) == {"Completed", "Running"}
     held.gate.unlink()
-    assert kinds(reconcile(stack), held) == {"task run left running", "lost batch"}
+    assert kinds(reconcile(), held) == {"task run left running", "lost batch"}
     assert states_of_steps(client, held.run_id) == {"Completed", "Crashed"}
     check_published(held, forward_batch(held.batch_id, datetime.now(UTC)).id)
 
 
 def test_a_worker_and_its_flow(
-    stack: Any, client: SyncPrefectClient, hold: Any, check_published: Any
+    stack: Any, client: SyncPrefectClient, hold: Any, check_published: Any, reconcile: Reconcile
 ) -> None:
     held = hold(2)
     until(lambda: has_beaten(client, held.run_id))
@@ -230,10 +200,34 @@ def test_a_worker_and_its_flow(
     assert state_of(client, held.run_id) == "Running"
     assert states_of_steps(client, held.run_id) == {"Completed", "Running"}
     held.gate.unlink()
-    found = kinds(reconcile(stack, silence_s=9), held)
+    found = kinds(reconcile(silence_s=9), held)
     assert found == {"dead run", "task run left running", "lost batch"}
     assert state_of(client, held.run_id) == "Crashed"
     assert states_of_steps(client, held.run_id) == {"Completed", "Crashed"}
+    check_published(held, forward_batch(held.batch_id, datetime.now(UTC)).id)
+
+
+def test_a_server_that_was_away_for_longer_than_a_run_may_be_silent(
+    stack: Any, client: SyncPrefectClient, hold: Any, reconcile: Any, check_published: Any
+) -> None:
+    silence_s = 70.0
+    held = hold(8, PREFECT_FLOWS_HEARTBEAT_FREQUENCY="30")  # the most often that there is
+    until(lambda: has_beaten(client, held.run_id))
+
+    kill(stack, "prefect_server")
+    time.sleep(silence_s)
+    up(stack.home)
+
+    assert kinds(reconcile(silence_s), held) == set()
+    assert state_of(client, held.run_id) == "Running"
+
+    kill(stack, "worker")
+    held.process.kill()
+    up(stack.home)
+    held.gate.unlink()
+    time.sleep(silence_s)
+    assert "dead run" in kinds(reconcile(silence_s), held)
+    assert state_of(client, held.run_id) == "Crashed"
     check_published(held, forward_batch(held.batch_id, datetime.now(UTC)).id)
 
 
@@ -268,7 +262,7 @@ def test_a_server_or_a_worker_that_comes_back(
 
 
 def test_a_database_that_stays_away(
-    stack: Any, client: SyncPrefectClient, hold: Any, check_published: Any
+    stack: Any, client: SyncPrefectClient, hold: Any, check_published: Any, reconcile: Reconcile
 ) -> None:
     held = hold(6)
 
@@ -278,6 +272,6 @@ def test_a_database_that_stays_away(
     until(lambda: state_of(client, held.run_id) == "Failed")
     assert states_of_steps(client, held.run_id) == {"Completed", "Failed"}
     up(stack.home)
-    assert kinds(reconcile(stack), held) == {"refused batch"}
+    assert kinds(reconcile(), held) == {"refused batch"}
     following = start_deployment_run(COLLECTION, {"trigger": "batch"})
     check_published(held, following.id)

@@ -1,8 +1,10 @@
 """What the docs say is there: pages, pictures, commands, reasons."""
 
 import ast
+import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,6 +109,25 @@ def test_make_targets_of_the_docs_are_listed_by_make() -> None:
     used = {line.split()[1] for line in shell_lines() if line.startswith("make ")}
 
     assert {"demo", "test"} <= used <= targets
+
+
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    built = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+    )
+
+    assert built.returncode == 0, built.stderr
+    assert "WARNING" not in built.stderr
+    pages = {page.relative_to(ROOT / "docs").with_suffix(".html") for page in DOCS[2:]}
+    made = {page.relative_to(tmp_path) for page in tmp_path.rglob("*.html")}
+    assert pages <= made
+    home = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert not re.search(r"<(?:script|img|link)[^>]+(?:src|href)=\"https?:", home)
 
 
 def test_python_in_the_docs_compiles() -> None:

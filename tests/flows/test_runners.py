@@ -2,17 +2,12 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import dask.config
-import httpx
 import psutil
 import pytest
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -22,7 +17,6 @@ from astrid_training.errors import CollectionRefusedError
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.simulate import SkyPlan
 from deployments.bootstrap import save_blocks
-from deployments.embedded.processes import free_port
 from deployments.simulated import simulate_sky
 from flows.runners import batch_runner
 
@@ -66,47 +60,11 @@ def ready(stack: Any) -> Any:
     return stack
 
 
-@pytest.fixture
-def cluster(ready: Any) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """A scheduler and two workers, each a process of its own, as on other machines."""
-    environment = os.environ | {"ASTRID_TRAINING_HOME": str(ready.home)}
-    port, board = free_port(None), free_port(None)
-    address = f"tcp://127.0.0.1:{port}"
-
-    def start(*command: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "distributed.cli.dask_" + command[0], *command[1:]],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-    with ExitStack() as ends:
-        where = ["--host", "127.0.0.1", "--port", str(port)]
-        parts = [start("scheduler", *where, "--dashboard-address", f"127.0.0.1:{board}")]
-        ends.callback(parts[0].kill)
-        for _ in range(2):
-            how = ["--nthreads", "1", "--no-dashboard", "--no-nanny"]
-            parts.append(start("worker", address, *how))
-            ends.callback(parts[-1].kill)
-        deadline = time.monotonic() + 120
-        while _workers(board) < 2:
-            assert time.monotonic() < deadline
-            time.sleep(0.5)
-        yield address, parts[1:]
-
-
-def _workers(board: int) -> int:
-    try:
-        told = httpx.get(f"http://127.0.0.1:{board}/json/counts.json", trust_env=False).json()
-    except httpx.HTTPError:
-        return 0
-    found: int = told["workers"]
-    return found
-
-
-def asked(pixels: dict[str, float], **fields: Any) -> dict[str, Any]:
-    return {
+@pytest.mark.slow
+def test_a_cluster_of_this_machine_builds_what_threads_build(ready: Any, collect: Any) -> None:
+    pixels = {"softening": 6.0}
+    asked = {
+        "name": "dask here",
         "survey_ids": ["sim_ztf"],
         "quality_score_threshold": 0,
         "allow_one_class": True,
@@ -114,53 +72,19 @@ def asked(pixels: dict[str, float], **fields: Any) -> dict[str, Any]:
         "batch_samples": 16,
         "trigger_training": False,
         "preprocess": pixels,
-        **fields,
+        "runner": "dask",
     }
 
-
-def start_flow(ready: Any, fields: dict[str, Any]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, COLLECT, json.dumps(fields)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+    ran = subprocess.run(
+        [sys.executable, COLLECT, json.dumps(asked)],
+        capture_output=True,
         text=True,
+        check=False,
         env={**os.environ, "ASTRID_TRAINING_HOME": str(ready.home)},
+        timeout=300,
     )
 
-
-def outcome_of(process: subprocess.Popen[str]) -> dict[str, Any]:
-    told, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
-    outcome: dict[str, Any] = json.loads(told.split("OUTCOME ")[1])
-    return outcome
-
-
-@pytest.mark.slow
-def test_a_cluster_of_this_machine_builds_what_threads_build(ready: Any, collect: Any) -> None:
-    pixels = {"softening": 6.0}
-    outcome = outcome_of(start_flow(ready, asked(pixels, name="dask here", runner="dask")))
-
+    assert ran.returncode == 0, ran.stderr
+    outcome = json.loads(ran.stdout.split("OUTCOME ")[1])
     assert outcome["digests"]["content"] == collect(preprocess=pixels).digests["content"]
     assert not [one for one in psutil.process_iter() if "dask" in one.name()]
-
-
-@pytest.mark.slow
-def test_a_killed_worker_of_a_cluster_loses_nothing(
-    ready: Any, cluster: tuple[str, list[subprocess.Popen[bytes]]], collect: Any
-) -> None:
-    address, workers = cluster
-    pixels = {"softening": 6.5}
-    images = ready.home / "store" / "images"
-    before = len(list(images.iterdir())) if images.exists() else 0
-    process = start_flow(
-        ready, asked(pixels, name="dask killed", runner="dask", dask_address=address)
-    )
-    deadline = time.monotonic() + 120
-    while not images.exists() or len(list(images.iterdir())) < before + 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    workers[0].send_signal(signal.SIGKILL)
-
-    outcome = outcome_of(process)
-
-    assert outcome["digests"]["content"] == collect(preprocess=pixels).digests["content"]

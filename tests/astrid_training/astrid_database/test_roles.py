@@ -6,9 +6,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, create_engine
 
+from astrid_training.astrid_models import keep_model_row
+from astrid_training.catalogue import get_dataset
 from astrid_training.dataset import load_training_dataset
 from astrid_training.errors import DatabaseRightsError
 from astrid_training.migrate import migrate
+from astrid_training.models import RegisteredModel
 from astrid_training.records import PublishedDataset
 from astrid_training.settings import resolve
 from astrid_training.simulate import SkyPlan, simulate
@@ -40,6 +43,9 @@ def test_the_role_that_collects_migrates_and_collects_and_changes_nothing_of_ast
 
     opened = open_training_run(sky.engine, published.dataset_id, {"steps": 1}, "key")
     close_training_run(sky.engine, opened.id, metrics={"loss": 0.1})
+    registered = RegisteredModel("astrid-unet", "1", "m-1", "run")
+    dataset = get_dataset(sky.engine, published.dataset_id)
+    assert keep_model_row(sky.engine, registered, dataset, {}, {}) is None
     assert published.total_samples > 50
     assert collect().reused
     for statement in WRITES:

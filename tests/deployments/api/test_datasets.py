@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from astrid_training.cards.stored import put_documents
 from astrid_training.catalogue import TrainingDatasetManager, get_dataset
 from astrid_training.dataset import splits_from
 from astrid_training.local_cache import LocalCache
 from astrid_training.records import TrainingDataset
+from astrid_training.samples import read_samples
 from astrid_training.warming import WarmDataset, warm_dataset
 from deployments.api import load as loading
+from deployments.api.lineage import DatasetLineage
 from deployments.api.models import DatasetRecord, LoadedDataset, QualityReport
 
 Look = Callable[..., Any]
@@ -56,8 +59,21 @@ def test_a_dataset_is_told_judged_reported_and_loaded(
     assert QualityReport.model_validate(quality).quality_score == published.quality_score
     assert quality == {**published.quality_report, "metrics": {"note": "looked at"}}
 
+    _check_lineage(published, api)
     _check_report(sky, published, api)
+    _check_card(sky, published, api)
     _check_load(sky, published, api)
+
+
+def _check_lineage(published: TrainingDataset, api: TestClient) -> None:
+    for wanted in (published.id, published.digests["content"][:12]):
+        told = DatasetLineage.model_validate(api.get(f"/training/datasets/{wanted}/lineage").json())
+        assert told.dataset["id"] == str(published.id)
+        assert told.labels["events"] > 50
+        assert told.sources["objects"] > 5
+        assert told.packs["images"]["bytes"] > 1e6
+        assert any("MLflow was not asked" in sentence for sentence in told.unknown)
+    assert api.get(f"/training/datasets/{'9' * 12}/lineage").status_code == 404
 
 
 def _check_etag(sky: Any, published: TrainingDataset, api: TestClient, tag: str) -> None:
@@ -82,6 +98,17 @@ def _check_report(sky: Any, published: TrainingDataset, api: TestClient) -> None
     assert policy.startswith("default-src 'none';")
     assert "sandbox" in policy
     assert "script" not in policy
+
+
+def _check_card(sky: Any, published: TrainingDataset, api: TestClient) -> None:
+    missing = api.get(place(published, "/card"))
+    assert (missing.status_code, "--to-store" in missing.text) == (404, True)
+    written = put_documents(published, read_samples(sky.store, published.samples_key), sky.store)
+    card, croissant = (api.get(place(published, f"/{name}")) for name in ("card", "croissant"))
+    assert (card.content, croissant.content) == tuple(written.values())
+    assert card.headers["Content-Type"] == "text/markdown; charset=utf-8"
+    assert croissant.headers["Content-Type"] == "application/ld+json"
+    assert croissant.json()["name"] == "nightly"
 
 
 def _check_load(sky: Any, published: TrainingDataset, api: TestClient) -> None:
@@ -152,8 +179,8 @@ def test_a_long_load_is_shared_and_asked_for_again(
     assert {answer.status_code for answer in answers} == {503}
     assert answers[0].json()["type"].endswith("still-loading")
     assert answers[0].headers["Retry-After"] == "15"
+    assert slow.begun == 1
 
     monkeypatch.setattr(loading, "PATIENCE_S", 20)
     threading.Timer(0.1, slow.may_end.set).start()
     assert api.post(place(published, "/load")).status_code == 200
-    assert slow.begun == 1

@@ -6,6 +6,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from deployments.api import create_app
+from deployments.api.compare import ComparisonRecord
+from deployments.api.lineage import DatasetLineage
 from deployments.api.models import DatasetRecord, LoadedDataset, Run
 
 DOCUMENT = create_app().openapi()
@@ -33,7 +35,9 @@ def test_every_answer_has_an_example(name: str, operation: dict[str, Any]) -> No
                 assert content.get("example") or known["examples"]
 
 
-@pytest.mark.parametrize("model", [DatasetRecord, LoadedDataset, Run])
+@pytest.mark.parametrize(
+    "model", [ComparisonRecord, DatasetRecord, DatasetLineage, LoadedDataset, Run]
+)
 def test_the_examples_are_what_is_answered(model: Any) -> None:
     (example,) = model.model_config["json_schema_extra"]["examples"]
     assert model.model_validate(example).model_dump(mode="json") == example
