@@ -31,6 +31,7 @@ NAMES = (
     "freshness",
     "leaks",
     "publishing",
+    "comparing",
     "imports",
     "orchestration",
     "scale",

@@ -194,6 +194,7 @@ def _record(samples: pa.Table, key: str, spec: PreprocessSpec) -> TrainingDatase
         quality_report=QUALITY,
         samples_key=key,
         flow_run_id="8d0f",
+        code_version="0.1.0+gabcdef0",
         mlflow_run_id=None,
     )
 
