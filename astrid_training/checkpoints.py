@@ -14,6 +14,7 @@ import torch
 from filelock import FileLock
 from torch import nn
 
+from astrid_training.devices import choose_machine
 from astrid_training.digests import digest_value
 from astrid_training.files import write_atomically
 from astrid_training.records import TrainingDataset
@@ -31,7 +32,12 @@ __all__ = [
 
 BEST, LAST = "best.pt", "last.pt"
 KEPT_S = 30 * 86_400
-FREE = ("threshold", "radius_px")  # parameters that no weight depends on
+FREE = (
+    "threshold",
+    "radius_px",
+    "device",
+    "precision",
+)  # no weight depends on them, or on more than them
 
 
 class CheckpointError(ValueError):
@@ -160,10 +166,15 @@ def training_key(dataset: TrainingDataset, params: TrainingParams) -> str:
 
     Args:
         dataset: what is trained on; its content and its splits count, not its name.
-        params: how; all that a weight depends on.
+        params: how; all that a weight depends on, with the device and the precision that they come to here.
+
+    Raises:
+        ValueError: if they ask for a device that is not there.
     """
+    machine = choose_machine(params)  # what `auto` means may change when a device comes or goes
+    where = [machine.device.type, str(machine.dtype), torch.__version__]
     how = params.model_dump(mode="json", exclude=set(FREE))
-    return digest_value([dataset.version_id, dataset.digests["label"], how, torch.__version__])
+    return digest_value([dataset.version_id, dataset.digests["label"], how, where])
 
 
 @contextmanager

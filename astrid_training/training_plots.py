@@ -132,7 +132,7 @@ def _reliability(axes: Axes, test: Evaluation) -> None:
         xlabel="predicted probability of being real",
         ylabel="share that is real",
     )
-    axes.legend(loc="upper left")
+    axes.legend(loc="lower right")
 
 
 def _confusion(axes: Axes, test: Evaluation) -> None:

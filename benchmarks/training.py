@@ -39,6 +39,7 @@ from deployments.embedded.processes import free_port
 
 FIELDS, STEPS, SEEDS = 18, 150, (0, 1, 2)
 RADIUS_PX = 3.0
+WELL_ABOVE = 1.1
 NETWORK, FIXED = "footprints", "3 px disks"
 
 
@@ -137,6 +138,13 @@ def _significance(split: AstrIDTrainingDataset) -> NDArray[np.float32]:
     return (3 * np.sinh(largest)).astype(np.float32)
 
 
+WHY_MISSED = """
+Whether a detection is real is told from the largest logit within 3 px of it, and a disk of 3 px for all marks that
+place as well: the two kinds of masks differ by less than the seeds do. Which pixels are the source's such disks do
+not teach: the row of pixels. The labels are reviewers', who err: on the gold part both networks are better.
+"""
+
+
 def report() -> list[Row]:
     """Return the rows: F1 of detections beside both baselines, of pixels, and the calibration."""
     jobs = [(masks, seed) for masks in (NETWORK, FIXED) for seed in SEEDS]
@@ -148,25 +156,25 @@ def report() -> list[Row]:
         with ProcessPoolExecutor(min(cores(), len(jobs)), mp_context=spawn) as pool:
             found = list(pool.map(train, [home] * len(jobs), *zip(*jobs, strict=True)))
     ours, fixed = found[: len(SEEDS)], found[len(SEEDS) :]
-    n = f"{sizes[0]} samples to train on, {STEPS} steps"
+    detections = f"F1 of {sizes[1]} test detections"
+    name = f"{detections}; {sizes[0]} samples to train on, {STEPS} steps, {len(SEEDS)} seeds"
+    threshold = f"threshold of {sigma:.1f} sigma"
     return [
+        _row(name, ours, "test_f1", f"{threshold} {whole.f1:.3f}", whole.f1),
         _row(
-            f"F1 of {sizes[1]} test detections; {n}",
+            f"F1 of its {sizes[2]} gold ones",
             ours,
-            "test_f1",
-            f"{sigma:.1f} sigma",
-            whole.f1,
+            "test_gold_f1",
+            f"{threshold} {gold.f1:.3f}",
+            gold.f1,
         ),
-        _row(
-            f"F1 of its {sizes[2]} gold ones", ours, "test_gold_f1", f"{sigma:.1f} sigma", gold.f1
-        ),
-        _beside("F1 of test detections", ours, fixed, "test_f1"),
-        _beside("F1 of its gold ones", ours, fixed, "test_gold_f1"),
-        _beside("F1 of pixels", ours, fixed, "test_pixel_f1"),
+        _beside(detections, ours, fixed, "test_f1"),
+        _beside(f"F1 of its {sizes[2]} gold ones", ours, fixed, "test_gold_f1"),
+        _beside("F1 of pixels of test", ours, fixed, "test_pixel_f1"),
         Row(
             "area under ROC, test detections",
             _shown(ours, "test_roc_auc"),
-            f"{sigma:.1f} sigma {whole.roc_auc:.3f}",
+            f"{threshold} {whole.roc_auc:.3f}",
         ),
         Row(
             "expected calibration error, test detections",
@@ -180,15 +188,14 @@ def _row(
     name: str, ours: list[dict[str, float]], metric: str, peer: str, theirs: float | None
 ) -> Row:
     ratio = _mean(ours, metric) / (theirs or float("nan"))
-    goal = at_least(ratio, 1.1)
-    return Row(f"{name}", _shown(ours, metric), f"threshold of {peer} {theirs:.3f}", ratio, goal)
+    return Row(name, _shown(ours, metric), peer, ratio, at_least(ratio, WELL_ABOVE))
 
 
 def _beside(
     name: str, ours: list[dict[str, float]], fixed: list[dict[str, float]], metric: str
 ) -> Row:
-    ratio = _mean(ours, metric) / _mean(fixed, metric)
-    return Row(name, _shown(ours, metric), f"{FIXED} as masks {_shown(fixed, metric)}", ratio)
+    peer = f"{FIXED} as masks {_shown(fixed, metric)}"
+    return _row(name, ours, metric, peer, _mean(fixed, metric))
 
 
 def _mean(found: list[dict[str, float]], metric: str) -> float:

@@ -16,6 +16,7 @@ from astrid_training.patience import PATIENT
 from astrid_training.reasons import ALERT_REASONS, REASONS
 from astrid_training.samples import columns_page
 from astrid_training.surveys.page import profiles_page
+from astrid_training.training_params import TrainingParams
 from astrid_training.workers import LONGEST_S
 from deployments.api import create_app
 from deployments.api.page import markdown_page
@@ -30,6 +31,7 @@ __all__ = [
     "reasons_page",
     "rest_page",
     "retries_page",
+    "training_parameters_page",
     "write_pages",
 ]
 
@@ -54,6 +56,16 @@ given keeps the deployment's default. Lists are comma separated on the command l
 `astrid-training`, and JSON for `-p`. A value out of bounds is refused in one sentence.
 
 {tables}"""
+
+_TRAINING = """# Parameters of a training
+
+One model, `astrid_training.training_params.TrainingParams`, stands behind every way in: the Prefect form and
+`prefect deployment run train-model/default -p name=value`, `astrid-training train DATASET --name value` (underscores become
+dashes), a YAML file with `--params`, and `train_unet` ([Train a model](../how-to/train-a-model.md)). What is not given keeps the
+deployment's default. A collection gives its `training_steps` as `steps`, and what the block
+[AstrID Training Target](blocks.md) adds.
+
+{table}"""
 
 _REASONS = """# Why a subject is not in the dataset
 
@@ -116,6 +128,11 @@ defaults.
 def parameters_page() -> str:
     """Return the Markdown page of the collection's parameters, nested models after the main one."""
     return _PARAMETERS.format(tables="\n".join(_models()))
+
+
+def training_parameters_page() -> str:
+    """Return the Markdown page of a training's parameters."""
+    return _TRAINING.format(table=_fields(TrainingParams, TrainingParams.model_json_schema()))
 
 
 def _models() -> Iterator[str]:
@@ -237,6 +254,7 @@ PAGES: MappingProxyType[str, Callable[[], str]] = MappingProxyType(
         "retries.md": retries_page,
         "samples-table.md": columns_page,
         "survey-profiles.md": profiles_page,
+        "training-parameters.md": training_parameters_page,
     }
 )
 """Name of the page in docs/reference -> what makes it."""

@@ -109,11 +109,18 @@ def test_the_key_names_what_weights_depend_on(splits: TrainingSplits) -> None:
 
     keys = [
         training_key(record, FEW.model_copy(update=change))
-        for change in ({}, {"threshold": 0.3}, {"radius_px": 2.0}, {"seed": 6}, {"threads": 2})
+        for change in (
+            {},
+            {"threshold": 0.3},
+            {"radius_px": 2.0},
+            {"seed": 6},
+            {"threads": 2},
+            {"precision": "bfloat16"},
+        )
     ]
 
     assert keys[0] == keys[1] == keys[2]
-    assert len({*keys[2:]}) == 3
+    assert len({*keys[2:]}) == 4
 
 
 def test_the_best_weights_are_kept_and_the_training_ends_when_val_gets_worse(

@@ -10,11 +10,13 @@ from sqlalchemy import Engine
 
 from astrid_training.catalogue import TrainingDatasetManager
 from astrid_training.dataset import Batch, splits_from
+from astrid_training.networks import load_network
 from astrid_training.params import NegativesRule
 from astrid_training.records import PublishedDataset
 from astrid_training.samples import read_samples
 from astrid_training.simulate import SkyPlan, simulate
 from astrid_training.store import Store
+from astrid_training.training import TrainingParams, train_unet
 
 SCALES = {"hst": 0.05, "jwst": 0.031}
 
@@ -22,17 +24,21 @@ SCALES = {"hst": 0.05, "jwst": 0.031}
 @pytest.fixture
 def two(database: Engine, make_sky: Any, tmp_path: Path) -> Any:
     """HST's sky beside JWST's."""
-    store = Store(f"file://{tmp_path}/store")
+    return _simulated(database, make_sky, tmp_path, fields=2, epochs=2)
+
+
+def _simulated(database: Engine, make_sky: Any, folder: Path, *, fields: int, epochs: int) -> Any:
+    store = Store(f"file://{folder}/store")
 
     def put(key: str, data: bytes) -> str:
         store.put(key, data)
         return key
 
     for name in SCALES:
-        plan = SkyPlan(fields=2, epochs=2, stars=40, galaxies=10).named(name)
+        plan = SkyPlan(fields=fields, epochs=epochs, stars=40, galaxies=10).named(name)
         with database.begin() as connection:
-            simulate(plan, connection, put, tmp_path / f"{name}.jsonl")
-    return make_sky(database, tmp_path, tmp_path / "hst.jsonl", store)
+            simulate(plan, connection, put, folder / f"{name}.jsonl")
+    return make_sky(database, folder, folder / "hst.jsonl", store)
 
 
 def test_survey_scale_width_and_zero_point_reach_item_and_batch(
@@ -56,3 +62,30 @@ def test_survey_scale_width_and_zero_point_reach_item_and_batch(
             told = np.float32(np.nan if row[name] is None else row[name])
             both = np.float32(getattr(one, name)), np.float32(getattr(batch.context, name)[place])
             np.testing.assert_array_equal(both, told)
+
+
+@pytest.fixture
+def many(database: Engine, make_sky: Any, tmp_path: Path) -> Any:
+    """Enough of HST's and JWST's sky that each has detections in test."""
+    return _simulated(database, make_sky, tmp_path, fields=10, epochs=3)
+
+
+@pytest.mark.slow
+def test_a_network_of_two_surveys_is_measured_on_each(
+    many: Any, collect_from: Callable[[Any], Callable[..., PublishedDataset]], tmp_path: Path
+) -> None:
+    published = collect_from(many)(survey_ids=list(SCALES))
+    record = TrainingDatasetManager(many.engine).get_dataset(published.dataset_id)
+    splits = splits_from(record, many.store, many.home / "cache")
+
+    result = train_unet(splits, TrainingParams(steps=120, seed=1), tmp_path / "model")
+
+    assert result.report.test is not None
+    of_survey = {name: part.objects for name, part in result.report.test.surveys.items()}
+    assert set(of_survey) == set(SCALES)
+    for kind in ("tp", "fp", "fn", "tn"):
+        together = sum(scores.counts()[kind] for scores in of_survey.values())
+        assert together == result.report.test.parts["all"].objects.counts()[kind]
+    for name in SCALES:
+        assert result.metrics[f"test/survey/{name}/roc_auc"] > 0.7
+    assert load_network(tmp_path / "model").surveys == ("hst", "jwst")
