@@ -100,8 +100,7 @@ def measure(name: str, limit_s: float = LIMIT_S) -> tuple[list[str], str | None]
         try:
             _, errors = process.communicate(timeout=limit_s)
         except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)  # so that it stops the servers it started
-            process.communicate(timeout=60)
+            _end(process)
             fault = f"took more than {limit_s:.0f} s"
         else:
             if process.returncode:
@@ -111,6 +110,17 @@ def measure(name: str, limit_s: float = LIMIT_S) -> tuple[list[str], str | None]
     if fault is not None:
         rows.append(str(Row(name, f"failed: {fault}")))
     return rows, fault
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Interrupt a benchmark, so that it stops the servers it started; kill it if it goes on."""
+    for number in (signal.SIGINT, signal.SIGINT, signal.SIGKILL):  # an import may swallow the first
+        process.send_signal(number)
+        try:
+            process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            continue
+        return
 
 
 def tell(into: Path, name: str) -> None:
