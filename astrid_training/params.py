@@ -14,6 +14,7 @@ from astrid_training.rules import (
     PreprocessSpec,
     SplitPolicy,
     UtcDatetime,
+    check_dates,
 )
 
 __all__ = [
@@ -230,9 +231,5 @@ class TrainingDataCollectionParams(Frozen):
 
     @model_validator(mode="after")
     def _dates_in_order(self) -> Self:
-        if self.date_range is not None and self.date_range[0] >= self.date_range[1]:
-            start, end = (moment.isoformat() for moment in self.date_range)
-            raise ValueError(
-                f"date_range starts at {start} and ends at {end}; give the earlier one first"
-            )
+        check_dates(self.date_range)
         return self

@@ -17,7 +17,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection, Engine
 
 from astrid_training.database import fetch_table, query, reading
@@ -25,6 +24,7 @@ from astrid_training.digests import digest_value
 from astrid_training.errors import CollectionRefusedError
 from astrid_training.labels import Labels, label_subjects
 from astrid_training.params import TrainingDataCollectionParams
+from astrid_training.review_params import ReviewQueueParams
 from astrid_training.reviewed import DECIDED, Reviewed, join_by_scale, reviewed_subjects
 from astrid_training.scope import Scope, fetch_scope, scope_values
 from astrid_training.taxonomy import taxonomy
@@ -77,33 +77,6 @@ Floats = NDArray[np.float64]
 
 class QueueNotFoundError(LookupError):
     """There is no such review queue."""
-
-
-class ReviewQueueParams(BaseModel):
-    """Which detections people should look at next."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", title="Review queue")
-
-    survey_ids: list[str] | None = Field(
-        None, min_length=1, description="Names of surveys; none given: all active ones."
-    )
-    date_range: tuple[datetime, datetime] | None = Field(
-        None, description="Observations from the first time to before the second."
-    )
-    bands: list[str] | None = Field(
-        None, min_length=1, description="Filter bands; none given: all."
-    )
-    count: int = Field(200, ge=1, le=10_000, description="Items of the queue.")
-    audit_share: float = Field(
-        0.08, ge=0.05, le=1, description="Share that chance draws; it tells how good labels are."
-    )
-    rare_below: int = Field(
-        30, ge=1, description="A class of fewer reviewed subjects than this is rare."
-    )
-    repeat_after_days: float = Field(
-        14, ge=0, description="What a queue has shown comes again only after so long."
-    )
-    salt: str = Field("", max_length=100, description="Another one draws others.")
 
 
 @dataclass(frozen=True, slots=True)

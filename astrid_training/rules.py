@@ -15,6 +15,7 @@ __all__ = [
     "PreprocessSpec",
     "SplitPolicy",
     "UtcDatetime",
+    "check_dates",
 ]
 
 Channel = Literal["science", "reference", "difference"]
@@ -251,3 +252,16 @@ class SplitPolicy(Frozen):
                 f"{self.test_from.isoformat()}; put more than gap_nights between them"
             )
         return self
+
+
+def check_dates(date_range: tuple[datetime, datetime] | None) -> None:
+    """Return if the first time is before the second.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    if date_range is not None and date_range[0] >= date_range[1]:
+        start, end = (moment.isoformat() for moment in date_range)
+        raise ValueError(
+            f"date_range starts at {start} and ends at {end}; give the earlier one first"
+        )

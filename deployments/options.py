@@ -10,6 +10,7 @@ import typer
 import yaml
 from pydantic import BaseModel
 
+from astrid_training.checked import check_parameters
 from astrid_training.errors import CollectionRefusedError
 from deployments.console import Json
 
@@ -31,8 +32,6 @@ def given_parameters(model: type[M], options: Mapping[str, Any], file: Path | No
         CollectionRefusedError: naming each field that is wrong.
         OSError: if the file cannot be read.
     """
-    from flows.parameters import check_parameters  # brings Prefect
-
     given = yaml.safe_load(file.read_text(encoding="utf-8")) if file else {}
     if not isinstance(given, dict):
         raise CollectionRefusedError(f"{file} holds no parameters; write `name: value` lines")

@@ -1,13 +1,19 @@
 """`astrid-training review …`: what people should look at next."""
 
+import inspect
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import yaml
 
+from astrid_training.errors import CollectionRefusedError
+from astrid_training.review_params import ReviewQueueParams
 from astrid_training.users import user_name
 from deployments.console import USAGE, Json, fail, print_json, ready, reported, say
+from deployments.options import given_parameters, options_of
 
 if TYPE_CHECKING:
     from astrid_training.review_queue import ReviewQueue
@@ -30,44 +36,46 @@ Output = Annotated[
 ]
 
 
-@review.command("make")
-def make(
+def _make(
+    params_file: Path | None,
+    output: Path | None,
     *,
-    survey_ids: Annotated[
-        str | None, typer.Option(help="Names of surveys, comma separated; none given: active ones.")
-    ] = None,
-    date_range: Annotated[
-        str | None, typer.Option(help="Observations from the first to before the second, comma.")
-    ] = None,
-    bands: Annotated[str | None, typer.Option(help="Filter bands, comma separated.")] = None,
-    count: Annotated[int, typer.Option(min=1, max=10_000, help="Items of the queue.")] = 200,
-    audit_share: Annotated[
-        float, typer.Option(min=0.05, max=1, help="Share that chance draws.")
-    ] = 0.08,
-    repeat_after_days: Annotated[
-        float, typer.Option(min=0, help="What was shown comes again only after so long.")
-    ] = 14.0,
-    output: Output = None,
-    reasons: Reasons = False,
-    as_json: Json = False,
+    reasons: bool,
+    as_json: bool,
+    **options: str | None,
 ) -> None:
-    """Choose what to review next, keep it, and write it as CSV."""
     settings = ready(as_json=as_json)
-    with reported(as_json=as_json):
-        from astrid_training.database import open_database  # only this command needs it
-        from astrid_training.review_queue import ReviewQueueParams, make_review_queue  # the same
+    from astrid_training.database import open_database  # only this command needs it
+    from astrid_training.review_queue import make_review_queue  # brings arrays
 
-        params = ReviewQueueParams(
-            survey_ids=_parts(survey_ids),
-            date_range=_range(date_range, as_json=as_json),
-            bands=_parts(bands),
-            count=count,
-            audit_share=audit_share,
-            repeat_after_days=repeat_after_days,
-        )
+    try:
+        params = given_parameters(ReviewQueueParams, options, params_file)
+    except (CollectionRefusedError, OSError, yaml.YAMLError) as error:
+        fail(str(error), USAGE, as_json=as_json)
+    with reported(as_json=as_json):
         engine = open_database(settings.database_url)
         queue = make_review_queue(engine, params, datetime.now(UTC), user_name())
     _tell(queue, output, reasons=reasons, as_json=as_json)
+
+
+def _command() -> Callable[..., None]:
+    def make(**given: Any) -> None:  # noqa: ANN401 - typer passes the options of the model
+        """Choose what to review next, keep it, and write it as CSV. Lists are comma separated."""
+        _make(given.pop("params_file"), given.pop("output"), **given)
+
+    own = {"output": (Output, None), "reasons": (Reasons, False)}
+    further = [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
+        )
+        for name, (annotation, default) in own.items()
+    ]
+    options = [*options_of(ReviewQueueParams), *further]
+    make.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]  # what typer looks at
+    return make
+
+
+review.command("make")(_command())
 
 
 @review.command("show")
@@ -86,24 +94,6 @@ def show(
 
         queue = read_review_queue(open_database(settings.database_url), queue_id)
     _tell(queue, output, reasons=reasons, as_json=as_json)
-
-
-def _parts(given: str | None) -> list[str] | None:
-    return None if given is None else [one.strip() for one in given.split(",")]
-
-
-def _range(given: str | None, *, as_json: bool) -> tuple[datetime, datetime] | None:
-    if given is None:
-        return None
-    try:
-        start, end = (datetime.fromisoformat(one.strip()) for one in given.split(","))
-    except ValueError:
-        fail(
-            "date_range wants two dates with a comma between, such as 2026-01-01,2026-02-01",
-            USAGE,
-            as_json=as_json,
-        )
-    return start, end
 
 
 def _tell(queue: "ReviewQueue", output: Path | None, *, reasons: bool, as_json: bool) -> None:

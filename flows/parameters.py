@@ -5,19 +5,18 @@ A model as one parameter would lose a deployment's other defaults as soon as one
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, Any, TypeVar
 
 from prefect.utilities.callables import parameter_docstrings
-from pydantic import BaseModel, Field, ValidationError, create_model
+from pydantic import BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
 
-from astrid_training.errors import CollectionRefusedError
+from astrid_training.checked import check_parameters
 
-__all__ = ["as_flow_parameters", "check_parameters", "flat_parameters"]
+__all__ = ["as_flow_parameters", "flat_parameters"]
 
-M = TypeVar("M", bound=BaseModel)
 R = TypeVar("R")
 
 ARGS = re.compile(r"\n*^Args:\n(?:[ \t]+\S.*\n?|[ \t]*\n)*", re.MULTILINE)
@@ -57,19 +56,6 @@ def flat_parameters(model: type[BaseModel]) -> Callable[[Callable[..., R]], Call
     return decorate
 
 
-def check_parameters(model: type[M], values: Mapping[str, Any]) -> M:
-    """Return the model of `values`.
-
-    Raises:
-        CollectionRefusedError: if the model refuses them, with one phrase per field.
-    """
-    try:
-        return model.model_validate(dict(values))
-    except ValidationError as error:
-        problems = "; ".join(_problem(dict(one)) for one in error.errors())
-        raise CollectionRefusedError(f"parameters refused: {problems}") from None
-
-
 def as_flow_parameters(params: BaseModel) -> dict[str, Any]:
     """Return the fields that were given as a flow run's JSON parameters.
 
@@ -105,11 +91,3 @@ def _docstring(doc: str, whole: type[BaseModel]) -> str:
     if ARGS.search(doc):
         return ARGS.sub(lambda _: section + "\n", doc, count=1)
     return doc.rstrip() + section
-
-
-def _problem(error: dict[str, Any]) -> str:
-    where = ".".join(str(part) for part in error["loc"])
-    what = str(error["msg"]).removeprefix("Value error, ")
-    if not where:
-        return what
-    return f"{where}: {what[:1].lower()}{what[1:]} (got {error['input']!r})"

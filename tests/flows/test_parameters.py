@@ -8,9 +8,10 @@ from prefect import flow
 from prefect.utilities.callables import parameter_schema
 from pydantic import BaseModel, Field
 
+from astrid_training.checked import check_parameters
 from astrid_training.errors import CollectionRefusedError
 from astrid_training.params import PreprocessSpec, TrainingDataCollectionParams
-from flows.parameters import as_flow_parameters, check_parameters, flat_parameters
+from flows.parameters import as_flow_parameters, flat_parameters
 
 FIELDS = TrainingDataCollectionParams.model_fields
 

@@ -59,6 +59,7 @@ def test_reasons_are_not_for_who_may_only_read(sky: Any, client: TestClient) -> 
         ({"count": 0}, 422),
         ({"audit_share": 0.01}, 422),
         ({"unknown": 1}, 422),
+        ({"date_range": ["2026-02-01", "2026-01-01"]}, 422),
     ],
 )
 def test_what_cannot_be_is_a_problem(
