@@ -39,8 +39,9 @@ __all__ = [
     "read_review_queue",
 ]
 
-SPARE = 4
-"""Candidates that are looked at for each place: some turn out to be one thing."""
+SPARE, BESIDES = 4, 200
+"""Candidates that are looked at for each place, and beside them: some turn out to be one thing, or one that
+somebody has reviewed by another view of it."""
 
 UNREVIEWED = pa.schema(
     [
@@ -247,8 +248,8 @@ def _choose(
         **scope_values(connection, asked, as_of),
         "since": since,
         "salt": f"{params.salt}|{as_of.isoformat()}",
-        "most": SPARE * params.count,
-        "drawn": SPARE * drawn,
+        "most": SPARE * params.count + BESIDES,
+        "drawn": SPARE * drawn + BESIDES,
         "kinds": list(kinds),
         "rarities": list(kinds.values()),
     }

@@ -1,9 +1,8 @@
 """`astrid-training collect`: one option for each parameter, made from the parameter model."""
 
-import inspect
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from astrid_training.records import outcome_key
 from astrid_training.settings import Settings
 from astrid_training.store import open_store
 from deployments.console import USAGE, fail, print_json, ready, reported, say
-from deployments.options import given_parameters, options_of
+from deployments.options import command_of, given_parameters
 
 __all__ = ["collect", "collect_and_wait", "parameters_from", "plain_message"]
 
@@ -120,17 +119,10 @@ def tell(outcome: Mapping[str, Any]) -> None:
     say(f"  report: {outcome['report_url']}")
 
 
-def _command() -> Callable[..., None]:
-    def collect(**given: Any) -> None:  # noqa: ANN401 - typer passes the options of the model
-        """Collect validated detections into a dataset and wait for it.
+@command_of(TrainingDataCollectionParams)
+def collect(**given: Any) -> None:  # noqa: ANN401 - typer passes the options of the model
+    """Collect validated detections into a dataset and wait for it.
 
-        Lists are comma separated; preprocess, mask and split take JSON.
-        """
-        _collect(given.pop("params_file"), given.pop("as_json"), **given)
-
-    options = options_of(TrainingDataCollectionParams)
-    collect.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]  # what typer looks at
-    return collect
-
-
-collect = _command()
+    Lists are comma separated; preprocess, mask and split take JSON.
+    """
+    _collect(given.pop("params_file"), given.pop("as_json"), **given)

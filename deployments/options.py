@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -14,7 +14,7 @@ from astrid_training.checked import check_parameters
 from astrid_training.errors import CollectionRefusedError
 from deployments.console import Json
 
-__all__ = ["given_parameters", "options_of"]
+__all__ = ["command_of", "given_parameters"]
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -39,8 +39,36 @@ def given_parameters(model: type[M], options: Mapping[str, Any], file: Path | No
     return check_parameters(model, given)
 
 
-def options_of(model: type[BaseModel]) -> list[inspect.Parameter]:
-    """Return a command's keywords: one a parameter, then `params_file` and `as_json`."""
+def command_of(
+    model: type[BaseModel], **own: tuple[object, object]
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that makes a command: one option a parameter, then `params_file`, `as_json`.
+
+    The function takes all of it as keywords.
+
+    Args:
+        model: of the parameters.
+        own: further keywords, each with its annotation and its default; `...`: it must be given.
+    """
+    further = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=annotation,
+            default=inspect.Parameter.empty if default is ... else default,
+        )
+        for name, (annotation, default) in own.items()
+    ]
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.Signature([*further, *_options(model)])
+        function.__signature__ = signature  # type: ignore[attr-defined]  # what typer looks at
+        return function
+
+    return decorate
+
+
+def _options(model: type[BaseModel]) -> list[inspect.Parameter]:
     options = [
         inspect.Parameter(
             name,

@@ -1,7 +1,5 @@
 """`astrid-training review …`: what people should look at next."""
 
-import inspect
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +11,7 @@ from astrid_training.errors import CollectionRefusedError
 from astrid_training.review_params import ReviewQueueParams
 from astrid_training.users import user_name
 from deployments.console import USAGE, Json, fail, print_json, ready, reported, say
-from deployments.options import given_parameters, options_of
+from deployments.options import command_of, given_parameters
 
 if TYPE_CHECKING:
     from astrid_training.review_queue import ReviewQueue
@@ -58,24 +56,11 @@ def _make(
     _tell(queue, output, reasons=reasons, as_json=as_json)
 
 
-def _command() -> Callable[..., None]:
-    def make(**given: Any) -> None:  # noqa: ANN401 - typer passes the options of the model
-        """Choose what to review next, keep it, and write it as CSV. Lists are comma separated."""
-        _make(given.pop("params_file"), given.pop("output"), **given)
-
-    own = {"output": (Output, None), "reasons": (Reasons, False)}
-    further = [
-        inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
-        )
-        for name, (annotation, default) in own.items()
-    ]
-    options = [*options_of(ReviewQueueParams), *further]
-    make.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]  # what typer looks at
-    return make
-
-
-review.command("make")(_command())
+@review.command("make")
+@command_of(ReviewQueueParams, output=(Output, None), reasons=(Reasons, False))
+def make(**given: Any) -> None:  # noqa: ANN401 - typer passes the options of the model
+    """Choose what to review next, keep it, and write it as CSV. Lists are comma separated."""
+    _make(given.pop("params_file"), given.pop("output"), **given)
 
 
 @review.command("show")

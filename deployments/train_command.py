@@ -1,7 +1,5 @@
 """`astrid-training train`: one option for each parameter, made from the parameter model."""
 
-import inspect
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +10,7 @@ from astrid_training.errors import CollectionRefusedError
 from astrid_training.training_params import TrainingParams
 from deployments.console import USAGE, fail, print_json, ready, reported, say_document
 from deployments.looks import training_for_people
-from deployments.options import given_parameters, options_of
+from deployments.options import command_of, given_parameters
 
 __all__ = ["train"]
 
@@ -33,22 +31,16 @@ def _train(dataset: str, params_file: Path | None, *, as_json: bool, **options: 
         print_json(outcome)
 
 
-def _command() -> Callable[..., None]:
-    def train(**given: Any) -> None:  # noqa: ANN401 - typer passes the options of the model
-        """Train the U-Net on a dataset, as a deployment run, and wait for it.
+@command_of(
+    TrainingParams,
+    dataset=(
+        Annotated[str, typer.Argument(help="Id, version or name of a dataset.")],
+        ...,
+    ),
+)
+def train(**given: Any) -> None:  # noqa: ANN401 - typer passes the options of the model
+    """Train the U-Net on a dataset, as a deployment run, and wait for it.
 
-        Lists are comma separated. What is not given keeps the deployment's default.
-        """
-        _train(given.pop("dataset"), given.pop("params_file"), **given)
-
-    dataset = inspect.Parameter(
-        "dataset",
-        inspect.Parameter.KEYWORD_ONLY,
-        annotation=Annotated[str, typer.Argument(help="Id, version or name of a dataset.")],
-    )
-    options = [dataset, *options_of(TrainingParams)]
-    train.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]  # what typer looks at
-    return train
-
-
-train = _command()
+    Lists are comma separated. What is not given keeps the deployment's default.
+    """
+    _train(given.pop("dataset"), given.pop("params_file"), **given)
