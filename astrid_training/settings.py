@@ -293,8 +293,16 @@ def prefect_environment(settings: Settings) -> dict[str, str]:
 
 
 def apply_environment(settings: Settings) -> None:
-    """Set `prefect_environment` in this process; call it before Prefect is imported."""
-    os.environ.update(prefect_environment(settings))
+    """Set `prefect_environment` in this process; call it before Prefect is imported.
+
+    What an earlier call passed on from another home goes: it would look like a person's choice.
+    """
+    environment = prefect_environment(settings)
+    for passed_on in os.environ.get(DERIVED, "").split():
+        variable, value = passed_on.split("=", 1)
+        if os.environ.get(variable) == value:
+            del os.environ[variable]
+    os.environ.update(environment)
 
 
 _SETTING = {variable: name for name, variable in ENVIRONMENT.items()}

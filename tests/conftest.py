@@ -50,6 +50,18 @@ _numbers = count(1)
 SMALL_SKY = SkyPlan(fields=6, epochs=3, frame_size=(220, 260), stars=40, galaxies=10, artifacts=4)
 
 
+@pytest.fixture(autouse=True)
+def _environment_of_its_own() -> Iterator[None]:
+    """What a command sets in this process ends with its test."""
+    before = os.environ.copy()
+    yield
+    for variable in os.environ.keys() - before.keys():
+        del os.environ[variable]
+    for variable, value in before.items():
+        if os.environ.get(variable) != value:
+            os.environ[variable] = value
+
+
 @pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a PostgreSQL in which databases may be made; a second starts without Prefect."""

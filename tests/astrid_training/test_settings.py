@@ -220,6 +220,24 @@ def test_what_was_passed_on_from_the_config_does_not_outlive_a_change_of_ports(
     assert resolve(tmp_path).get("prefect_api_url") is None
 
 
+def test_what_was_passed_on_from_one_home_is_no_choice_in_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    server = "http://127.0.0.1:4200"
+    write_config(
+        tmp_path / "a", {"prefect_api_url": f"{server}/api", "prefect_ui_url": server}, embedded=True
+    )
+    apply_environment(resolve(tmp_path / "a"))
+    other = {"prefect_api_url": "http://127.0.0.1:4300/api"}
+
+    apply_environment(resolve(tmp_path / "b", **other))
+
+    assert os.environ["PREFECT_API_URL"] == other["prefect_api_url"]
+    assert "PREFECT_UI_URL" not in os.environ
+    assert resolve(tmp_path / "b", **other).prefect_ui_url == "http://127.0.0.1:4300"
+
+
 def test_what_a_person_set_stays_the_persons_choice_in_child_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
