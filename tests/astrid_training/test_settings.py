@@ -226,7 +226,9 @@ def test_what_was_passed_on_from_one_home_is_no_choice_in_the_next(
     monkeypatch.setattr(os, "environ", os.environ.copy())
     server = "http://127.0.0.1:4200"
     write_config(
-        tmp_path / "a", {"prefect_api_url": f"{server}/api", "prefect_ui_url": server}, embedded=True
+        tmp_path / "a",
+        {"prefect_api_url": f"{server}/api", "prefect_ui_url": server},
+        embedded=True,
     )
     apply_environment(resolve(tmp_path / "a"))
     other = {"prefect_api_url": "http://127.0.0.1:4300/api"}
