@@ -137,7 +137,9 @@ def states_of_steps(client: SyncPrefectClient, run_id: UUID) -> set[str]:
 def kill(stack: Any, part: str) -> None:
     pid = status(stack.home).parts[part].pid
     assert pid is not None
-    psutil.Process(pid).kill()
+    process = psutil.Process(pid)
+    process.kill()
+    until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
 
 
 def kinds(found: list[tuple[str, str]], held: Held) -> set[str]:
@@ -197,7 +199,9 @@ def test_a_worker_and_its_flow(
 
     up(stack.home)
     time.sleep(10)  # longer than what is taken for silence below
-    assert state_of(client, held.run_id) == "Running"
+    state = client.read_flow_run(held.run_id).state
+    assert state is not None
+    assert state.name == "Running", state
     assert states_of_steps(client, held.run_id) == {"Completed", "Running"}
     held.gate.unlink()
     found = kinds(reconcile(silence_s=9), held)
