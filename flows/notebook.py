@@ -18,7 +18,9 @@ def collect_here(collection_params: Mapping[str, Any]) -> str:
     from flows.collect import (  # Prefect reads its settings when imported
         training_data_collection_flow,
     )
+    from tasks.forking import let_children_end
 
+    let_children_end()
     outcome: Any = training_data_collection_flow(
         **{"trigger_training": False, **collection_params, "trigger": "notebook"}
     )

@@ -50,6 +50,16 @@ _numbers = count(1)
 SMALL_SKY = SkyPlan(fields=6, epochs=3, frame_size=(220, 260), stars=40, galaxies=10, artifacts=4)
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a file in one process, and all files that use the stack in one: only that starts it."""
+    using = {item.path for item in items if "stack" in getattr(item, "fixturenames", ())}
+    for item in items:
+        group = "stack" if item.path in using else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.path not in using)  # the longest group first
+
+
 @pytest.fixture(autouse=True)
 def _environment_of_its_own() -> Iterator[None]:
     """What a command sets in this process ends with its test."""
@@ -114,6 +124,9 @@ def _run_stack(home: Path) -> Iterator[Stack]:
         temporary_settings,
     )
 
+    from tasks.forking import let_children_end
+
+    let_children_end()
     with pytest.MonkeyPatch.context() as patch, ExitStack() as cleanup:
         for variable in (*ENVIRONMENT.values(), DERIVED):
             patch.delenv(variable, raising=False)
