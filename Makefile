@@ -3,8 +3,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
-# a file stays in one process; the long ones of deployments begin early, as they are collected
-TWO_AT_ONCE := -n 2 --dist loadgroup --no-loadscope-reorder
+# tests/conftest.py says what stays together and in which order it comes
+TWO_AT_ONCE := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help install demo test test-all docs peers bench check format lock down clean
 

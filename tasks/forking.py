@@ -21,7 +21,7 @@ def let_children_end() -> None:
 
 
 def _call_services_done() -> None:
-    for service in list(services._active_services):  # no public name leads to them
+    for service in list(services._active_services):  # noqa: SLF001 - no public name leads there
         done = asyncio.Event()
         done.set()
-        service._done_event = done
+        service._done_event = done  # noqa: SLF001

@@ -39,6 +39,9 @@ from astrid_training.store import Credentials, Store
 from deployments.embedded import postgres
 from deployments.embedded.processes import free_port
 from deployments.embedded.stack import discard, up
+from tests.scheduling import pytest_collection_modifyitems, pytest_xdist_make_scheduler
+
+__all__ = ["pytest_collection_modifyitems", "pytest_xdist_make_scheduler"]
 
 os.environ["PREFECT_SERVER_EPHEMERAL_ENABLED"] = "false"  # a test without a server must say so
 for _library in (
@@ -48,16 +51,6 @@ for _library in (
     os.environ[f"{_library}_NUM_THREADS"] = "1"
 _numbers = count(1)
 SMALL_SKY = SkyPlan(fields=6, epochs=3, frame_size=(220, 260), stars=40, galaxies=10, artifacts=4)
-
-
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file in one process, and all files that use the stack in one: only that starts it."""
-    using = {item.path for item in items if "stack" in getattr(item, "fixturenames", ())}
-    for item in items:
-        group = "stack" if item.path in using else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: item.path not in using)  # the longest group first
 
 
 @pytest.fixture(autouse=True)
