@@ -47,5 +47,6 @@ def test_a_fixed_radius_covers_nothing_better(kind: str) -> None:
     assert overlap(scene, FIXED) < overlap(scene, MaskRule())
 
 
+@pytest.mark.slow
 def test_the_table_has_a_line_for_each_kind() -> None:
     assert len(table()) == len(KINDS) + 2

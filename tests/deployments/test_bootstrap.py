@@ -277,6 +277,7 @@ def test_one_parameter_given_keeps_the_deployments_other_defaults(
     assert run.parameters == {"name": "from-the-deployment", "max_samples": 5}
 
 
+@pytest.mark.slow  # a clock's runs are Prefect's; what they run is tested beside
 @pytest.mark.usefixtures("report")
 def test_a_deployment_with_an_interval_is_scheduled_and_run_by_itself(
     deploy: Any, wait_for_runs: Any

@@ -255,6 +255,7 @@ def python(
     )
 
 
+@pytest.mark.slow  # what its cells call is tested elsewhere
 def test_the_notebook_runs_from_parameters_to_a_trained_model(ready: Any, tmp_path: Path) -> None:
     notebook: Any = nbformat.read(  # type: ignore[no-untyped-call]
         ROOT / "notebooks/training/real_data_loading.ipynb", as_version=4
@@ -538,7 +539,13 @@ def test_the_command_line_collects_and_tells_all_as_json(ready: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "environment", "code", "sentence"),
     [
-        (["--survey-ids", "hubble"], {}, 1, "no survey named hubble"),
+        pytest.param(
+            ["--survey-ids", "hubble"],
+            {},
+            1,
+            "no survey named hubble",
+            marks=pytest.mark.slow,  # what a run refuses is tested below
+        ),
         (["--date-range", "2025-01-01,2024-01-01"], {}, 2, "give the earlier one first"),
         (["--max-samples", "0"], {}, 2, "max_samples"),
         (["--max-samples", "many"], {}, 2, "max_samples"),

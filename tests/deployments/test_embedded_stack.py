@@ -256,6 +256,7 @@ def test_down_ends_every_process_and_forgets_the_addresses(running: Status, home
     assert down(home) == found  # again: nothing to do
 
 
+@pytest.mark.slow
 def test_up_recovers_from_a_starter_killed_midway_and_from_a_taken_port(home: Path) -> None:
     before = status(home).parts["mlflow"].port
     assert before is not None

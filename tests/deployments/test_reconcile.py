@@ -105,6 +105,7 @@ def until_kept(client: SyncPrefectClient, run: FlowRun) -> None:
         time.sleep(0.2)
 
 
+@pytest.mark.slow  # it waits for heartbeats
 def test_a_run_that_fell_silent_is_dead_and_one_that_beats_is_not(
     client: SyncPrefectClient, run_in: Any, engine: Engine
 ) -> None:

@@ -77,9 +77,9 @@ def check_names(store: Store) -> None:
 @pytest.mark.parametrize(
     "fault",
     [
-        pytest.param("write_file:before", id="during a download"),
-        pytest.param("store_pack:before", id="before a pack"),
-        pytest.param("store_pack:after", id="between packs"),
+        pytest.param("write_file:before", id="during a download", marks=pytest.mark.slow),
+        pytest.param("store_pack:before", id="before a pack", marks=pytest.mark.slow),
+        pytest.param("store_pack:after", id="between packs", marks=pytest.mark.slow),
         pytest.param("register_stamps:before", id="between packs and catalogue"),
     ],
 )
