@@ -36,6 +36,8 @@ class _OneStack(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
 def _asks_for_stack(file: Path) -> bool:
     """Tell by a file's text, for who hands tests out knows no more of them than their names."""
     return (
-        re.search(r'\bstack: |"stack"|client: SyncPrefectClient', file.read_text(encoding="utf-8"))
+        re.search(
+            r'\b(stack|ready): |"stack"|client: SyncPrefectClient', file.read_text(encoding="utf-8")
+        )
         is not None
     )

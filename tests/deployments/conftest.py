@@ -27,7 +27,11 @@ from prefect.utilities.callables import parameter_schema
 from sqlalchemy import Engine, text
 
 from astrid_training.catalogue import TrainingDatasetManager
+from astrid_training.database import open_database
+from deployments.bootstrap import bootstrap
 from deployments.embedded.parts import POOL
+from deployments.simulated import simulate_sky
+from tests.deployments.small_survey import SKY, quiet
 
 EVENTS_PAGE = Path(__file__).parents[2] / "docs" / "reference" / "events.md"
 ECHO = f"{Path(__file__).with_name('echo_flow.py')}:echo"
@@ -61,6 +65,20 @@ def client(stack: Any) -> Iterator[SyncPrefectClient]:
     assert stack
     with get_client(sync_client=True) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def ready(stack: Any) -> Any:
+    """The stack with blocks, deployments and a small simulated survey."""
+    bootstrap(stack.settings)
+    simulate_sky(stack.settings, SKY, quiet)
+    return stack
+
+
+@pytest.fixture
+def engine(ready: Any) -> Engine:
+    """The database that the flows of `ready` use."""
+    return open_database(ready.settings.database_url)
 
 
 @pytest.fixture

@@ -3,30 +3,21 @@
 import json
 import os
 import re
-import signal
-import subprocess
-import sys
-import time
-from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import mlflow
 import nbformat
 import pytest
 from nbclient import NotebookClient
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
-    FlowRunFilter,
-    FlowRunFilterId,
 )
-from prefect.client.schemas.objects import FlowRun
 from sqlalchemy import Engine, text
 
 from astrid_training.cards.stored import CARD, CROISSANT, card_key
@@ -35,81 +26,30 @@ from astrid_training.database import open_database
 from astrid_training.provenance import Ends
 from astrid_training.records import TrainingRun
 from astrid_training.run_metrics import STEPS, WHOLE, read_run_metrics
-from astrid_training.simulate import SkyPlan
 from astrid_training.store import open_store
 from astrid_training.training_params import TrainingParams
 from astrid_training.trainings import training_runs
 from astrid_training.version import PACKAGE
-from deployments.bootstrap import bootstrap
-from deployments.collect_command import parameters_from
-from deployments.events import emit_batch_closed
 from deployments.lineage_command import lookup
 from deployments.runs import run_and_wait, wait_for
-from deployments.simulated import simulate_sky
 from flows.retrain import retrain_flow
 from tasks.deployment_runs import COLLECTION
 from tasks.events import DATASET_PUBLISHED, DATASET_REJECTED, TRAINING_COMPLETED
-
-SKY = SkyPlan(
-    survey="sim_small",
-    fields=6,
-    epochs=3,
-    frame_size=(220, 260),
-    stars=40,
-    galaxies=10,
-    artifacts=4,
+from tests.deployments.small_survey import (
+    LENIENT,
+    ROOT,
+    cli,
+    collect,
+    python,
+    quiet,
+    steps_of,
 )
-LENIENT: dict[str, Any] = {
-    "survey_ids": ["sim_small"],
-    "quality_score_threshold": 0,
-    "allow_sparse_splits": True,
-    "batch_samples": 64,
-    "training_steps": 2,
-}
-ROOT = Path(__file__).parents[2]
-COLLECT = ROOT / "tests" / "collect_flow.py"
-
-
-def quiet(_line: str) -> None:
-    """Tell nobody."""
-
-
-@pytest.fixture(scope="module")
-def ready(stack: Any) -> Any:
-    """The stack with blocks, deployments and a small simulated survey."""
-    bootstrap(stack.settings)
-    simulate_sky(stack.settings, SKY, quiet)
-    return stack
-
-
-@pytest.fixture
-def engine(ready: Any) -> Engine:
-    return open_database(ready.settings.database_url)
-
-
-def outcome_of(ready: Any, flow_run_id: str) -> dict[str, Any]:
-    outcome: dict[str, Any] = json.loads(
-        (ready.home / "store" / "runs" / f"{flow_run_id}.json").read_text()
-    )
-    return outcome
-
-
-def collect(ready: Any, **parameters: Any) -> dict[str, Any]:
-    run = run_and_wait(COLLECTION, {**LENIENT, **parameters}, quiet)
-    assert run.completed, run.message
-    return outcome_of(ready, run.id)
 
 
 @pytest.fixture(scope="module")
 def demo(ready: Any) -> dict[str, Any]:
     """The outcome of a run of the deployment, which made the dataset `demo` and trains on it."""
     return collect(ready, name="demo", requested_by="astrid-web")
-
-
-def steps_of(client: SyncPrefectClient, flow_run_id: str) -> list[tuple[str, str]]:
-    of_run = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
-    runs = client.read_task_runs(flow_run_filter=of_run, limit=200)
-    return sorted((run.task_key.rsplit("-", 1)[0], run.state_name or "") for run in runs)
 
 
 def check_training(ready: Any, training: Any) -> None:
@@ -241,20 +181,6 @@ def check_log(ready: Any, outcome: dict[str, Any]) -> None:
     assert any(f"dataset={outcome['dataset_id']}" in line for line in ours if "MLflow run" in line)
 
 
-def python(
-    ready: Any, code: str, *arguments: str, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """Run `code` in a process of its own, in the stack's home."""
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "ASTRID_TRAINING_HOME": str(ready.home), **environment},
-        timeout=180,
-    )
-
-
 @pytest.mark.slow  # what its cells call is tested elsewhere
 def test_the_notebook_runs_from_parameters_to_a_trained_model(ready: Any, tmp_path: Path) -> None:
     notebook: Any = nbformat.read(  # type: ignore[no-untyped-call]
@@ -346,141 +272,6 @@ def wait_for_training(ready: Any, training_run_id: str) -> str:
         return str(connection.execute(statement, {"id": training_run_id}).one().status)
 
 
-def in_a_process(
-    ready: Any, parameters: dict[str, Any], fault: str = ""
-) -> subprocess.CompletedProcess[str]:
-    """Run the flow in a process of its own, as a worker does, with a fault where asked."""
-    asked = {**LENIENT, "trigger_training": False, **parameters}
-    return python(ready, COLLECT.read_text(), json.dumps(asked), ASTRID_FAULT=fault)
-
-
-def told(run: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    assert run.returncode == 0, run.stderr
-    outcome: dict[str, Any] = json.loads(run.stdout.split("OUTCOME ")[1])
-    return outcome
-
-
-def stamps_since(engine: Engine, moment: datetime) -> dict[str, tuple[str, datetime]]:
-    """Return what the catalogue learnt since then: sample -> its pack and when it was entered."""
-    statement = text(
-        "SELECT sample_key, image_pack, at FROM training_image_catalogue WHERE at > :at"
-    )
-    with engine.connect() as connection:
-        rows = connection.execute(statement, {"at": moment}).all()
-    return {row.sample_key: (row.image_pack, row.at) for row in rows}
-
-
-@pytest.mark.slow  # kills are tested on the library in tests/faults
-def test_a_kill_in_make_masks_costs_only_the_step_it_hit(
-    ready: Any, engine: Engine, client: SyncPrefectClient
-) -> None:
-    asked = {"preprocess": {"softening": 4.0}}  # pixels that no other test has built
-    with engine.connect() as connection:
-        started = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
-    killed = in_a_process(ready, {"name": "killed", **asked}, "make_masks:before:kill")
-    assert killed.returncode == -signal.SIGKILL
-    with engine.connect() as connection:
-        statement = text("SELECT count(*) FROM training_datasets WHERE name = 'killed'")
-        assert connection.execute(statement).scalar_one() == 0
-
-    finished = stamps_since(engine, started)
-    assert finished
-
-    outcome = told(in_a_process(ready, {"name": "killed", **asked}))
-
-    assert stamps_since(engine, started).items() >= finished.items()  # none was built again
-    again = [name for name, _ in steps_of(client, outcome["flow_run_id"])]
-    rebuilt = sum(name.startswith("build") for name in again) - again.count("preprocess")
-    assert rebuilt >= 1  # batches of finished stamps, without download and preprocessing
-    assert again.count("download_fits") == again.count("preprocess")
-    undisturbed = told(in_a_process(ready, {"name": "undisturbed", **asked, "batch_samples": 16}))
-    assert undisturbed["digests"]["content"] == outcome["digests"]["content"]
-
-
-@pytest.mark.slow  # so is the schedule's
-def test_a_scheduled_run_collects(
-    ready: Any, client: SyncPrefectClient, deploy: Any, wait_for_runs: Any
-) -> None:
-    scheduled = deploy(
-        "every few seconds",
-        "flows.collect:training_data_collection_flow",
-        interval_s=20,
-        parameters={**LENIENT, "name": "by schedule", "trigger_training": False},
-    )
-
-    (run, *_) = wait_for_runs(scheduled.id, 1)
-
-    assert run.auto_scheduled
-    assert run.state.is_completed(), run.state.message
-    assert outcome_of(ready, str(run.id))["name"] == "by schedule"
-
-
-@pytest.mark.slow  # the event's way is tested with a small flow in test_bootstrap.py
-def test_each_closed_batch_gets_into_one_dataset_however_often_it_is_told(
-    ready: Any, engine: Engine, client: SyncPrefectClient, capsys: pytest.CaptureFixture[str]
-) -> None:
-    deployment = client.read_deployment_by_name(COLLECTION)
-    first, second = (f"batch-{uuid4()}" for _ in range(2))
-    client.update_deployment(
-        deployment.id,
-        DeploymentUpdate(parameters={**LENIENT, "name": "by event", "trigger_training": False}),
-    )
-    told_at = datetime.now(UTC)
-    try:
-        for batch_id in (first, first, second):
-            emit_batch_closed(batch_id, told_at)
-        runs = wait_until(
-            client,
-            lambda run: (run.parameters.get("batch") or {}).get("batch_id") in {first, second},
-            3,
-            timeout_s=180,
-        )
-    finally:
-        client.update_deployment(deployment.id, DeploymentUpdate(parameters={}))
-
-    assert all(run.state is not None and run.state.is_completed() for run in runs)
-    of_first = [run for run in runs if run.parameters["batch"]["batch_id"] == first]
-    messages = [str(run.state.message) for run in of_first if run.state is not None]
-    assert len(messages) == 2
-    assert any("Nothing to do" in message for message in messages)
-    published = text(
-        "SELECT batch_id, d.id, d.created_at FROM training_validation_batches b"
-        " JOIN training_datasets d ON d.id = b.dataset_id WHERE batch_id = ANY(:batches)"
-    )
-    with engine.connect() as connection:
-        rows = connection.execute(published, {"batches": [first, second]}).all()
-    assert sorted(row.batch_id for row in rows) == sorted([first, second])
-    took = min(row.created_at for row in rows) - told_at
-    with capsys.disabled():
-        sys.stdout.write(f"\nfrom event to published: {took.total_seconds():.1f} s\n")
-
-
-def wait_until(
-    client: SyncPrefectClient, wanted: Any, count: int, timeout_s: float = 120
-) -> list[FlowRun]:
-    """Return the runs that `wanted` picks, once so many of them have ended."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        found = [run for run in client.read_flow_runs(limit=200) if wanted(run)]
-        ended = [run for run in found if run.state is not None and run.state.is_final()]
-        if len(ended) >= count:
-            return ended
-        assert time.monotonic() < deadline, [(run.name, run.state_name) for run in found]
-        time.sleep(0.5)
-
-
-def cli(ready: Any, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as a person does."""
-    return subprocess.run(
-        [str(Path(sys.executable).with_name("astrid-training")), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "ASTRID_TRAINING_HOME": str(ready.home), **environment},
-        timeout=180,
-    )
-
-
 def test_a_refused_collection_fails_with_its_reasons_and_keeps_the_report(
     ready: Any, engine: Engine, told_event: Any
 ) -> None:
@@ -510,94 +301,3 @@ def test_a_refused_collection_fails_with_its_reasons_and_keeps_the_report(
     with engine.connect() as connection:
         made = text("SELECT count(*) FROM training_datasets WHERE name = 'below'")
         assert connection.execute(made).scalar_one() == 0
-
-
-def test_the_command_line_collects_and_tells_all_as_json(ready: Any) -> None:
-    got = cli(
-        ready,
-        *("collect", "--name", "by hand", "--survey-ids", "sim_small"),
-        *("--quality-score-threshold", "0", "--allow-sparse-splits", "true"),
-        *("--trigger-training", "false", "--json"),
-    )
-
-    assert got.returncode == 0, got.stderr
-    outcome = json.loads(got.stdout)
-    assert {
-        *("dataset_id", "name", "version_id", "total_samples", "splits", "classes"),
-        *("anomaly_ratio", "quality_score", "digests", "funnel", "flow_run_id", "mlflow_run_id"),
-    } <= set(outcome)
-    assert set(outcome["funnel"][0]) == {"step", "reason", "count"}
-    listed = json.loads(cli(ready, "datasets", "--name", "by hand", "--json").stdout)
-    assert [one["dataset_id"] for one in listed] == [outcome["dataset_id"]]
-    shown = json.loads(cli(ready, "show", outcome["dataset_id"], "--json").stdout)
-    assert shown["total_samples"] == outcome["total_samples"]
-    page = ready.home / "report.html"
-    assert cli(ready, "report", "by hand", "-o", str(page)).returncode == 0
-    assert "by hand" in page.read_text()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "environment", "code", "sentence"),
-    [
-        pytest.param(
-            ["--survey-ids", "hubble"],
-            {},
-            1,
-            "no survey named hubble",
-            marks=pytest.mark.slow,  # what a run refuses is tested below
-        ),
-        (["--date-range", "2025-01-01,2024-01-01"], {}, 2, "give the earlier one first"),
-        (["--max-samples", "0"], {}, 2, "max_samples"),
-        (["--max-samples", "many"], {}, 2, "max_samples"),
-        (["--split", '{"train": 0.5, "val": 0.1, "test": 0.1}'], {}, 2, "sum to 1"),
-        (["--split", "{"], {}, 2, "split"),
-        pytest.param(
-            ["--survey-ids", "sim_small", "--bands", "none"],
-            {},
-            1,
-            "no sample in train",
-            marks=pytest.mark.slow,  # what a gate refuses is tested below
-        ),
-        (
-            [],
-            {"ASTRID_DATABASE_URL": "postgresql://nobody:x@127.0.0.1:1/none"},
-            1,
-            "no database at",
-        ),
-    ],
-)
-def test_what_cannot_be_is_refused_in_one_sentence(
-    ready: Any,
-    engine: Engine,
-    arguments: list[str],
-    environment: dict[str, str],
-    code: int,
-    sentence: str,
-) -> None:
-    got = cli(ready, "collect", "--name", "refused", *arguments, "--json", **environment)
-
-    assert got.returncode == code, got.stderr
-    assert sentence in json.loads(got.stdout)["error"]
-    assert "Traceback" not in got.stderr
-    with engine.connect() as connection:
-        count = connection.execute(
-            text("SELECT count(*) FROM training_datasets WHERE name = 'refused'")
-        ).scalar_one()
-    assert count == 0
-
-
-def test_a_missing_server_is_named_with_its_cure(ready: Any) -> None:
-    got = cli(ready, "collect", "--json", PREFECT_API_URL="http://127.0.0.1:1/api")
-
-    assert got.returncode == 1
-    assert "astrid-training up" in json.loads(got.stdout)["error"]
-
-
-def test_parameters_come_from_a_file_and_options_win(tmp_path: Path) -> None:
-    file = tmp_path / "params.yaml"
-    file.write_text("name: from file\nmax_samples: 7\nsurvey_ids: [a, b]\n")
-
-    params = parameters_from({"max_samples": "8", "bands": "g, r"}, file)
-
-    assert (params.name, params.max_samples) == ("from file", 8)
-    assert (params.survey_ids, params.bands) == (["a", "b"], ["g", "r"])

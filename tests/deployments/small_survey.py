@@ -1,0 +1,84 @@
+"""A small simulated survey on the stack, and the ways in which tests collect from it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+from astrid_training.simulate import SkyPlan
+from deployments.runs import run_and_wait
+from tasks.deployment_runs import COLLECTION
+
+__all__ = ["LENIENT", "ROOT", "SKY", "cli", "collect", "outcome_of", "python", "quiet", "steps_of"]
+
+SKY = SkyPlan(
+    survey="sim_small",
+    fields=6,
+    epochs=3,
+    frame_size=(220, 260),
+    stars=40,
+    galaxies=10,
+    artifacts=4,
+)
+LENIENT: dict[str, Any] = {
+    "survey_ids": ["sim_small"],
+    "quality_score_threshold": 0,
+    "allow_sparse_splits": True,
+    "batch_samples": 64,
+    "training_steps": 2,
+}
+ROOT = Path(__file__).parents[2]
+
+
+def quiet(_line: str) -> None:
+    """Tell nobody."""
+
+
+def outcome_of(ready: Any, flow_run_id: str) -> dict[str, Any]:
+    outcome: dict[str, Any] = json.loads(
+        (ready.home / "store" / "runs" / f"{flow_run_id}.json").read_text()
+    )
+    return outcome
+
+
+def collect(ready: Any, **parameters: Any) -> dict[str, Any]:
+    run = run_and_wait(COLLECTION, {**LENIENT, **parameters}, quiet)
+    assert run.completed, run.message
+    return outcome_of(ready, run.id)
+
+
+def steps_of(client: SyncPrefectClient, flow_run_id: str) -> list[tuple[str, str]]:
+    of_run = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
+    runs = client.read_task_runs(flow_run_filter=of_run, limit=200)
+    return sorted((run.task_key.rsplit("-", 1)[0], run.state_name or "") for run in runs)
+
+
+def python(
+    ready: Any, code: str, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `code` in a process of its own, in the stack's home."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "ASTRID_TRAINING_HOME": str(ready.home), **environment},
+        timeout=180,
+    )
+
+
+def cli(ready: Any, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a person does."""
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("astrid-training")), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "ASTRID_TRAINING_HOME": str(ready.home), **environment},
+        timeout=180,
+    )
