@@ -33,13 +33,14 @@ from astrid_training.settings import (
     prefect_environment,
     resolve,
 )
-from astrid_training.simulate import SkyPlan, simulate
+from astrid_training.simulate import simulate
 from astrid_training.sources import Sources
 from astrid_training.store import Credentials, Store
 from deployments.embedded import postgres
 from deployments.embedded.processes import free_port
 from deployments.embedded.stack import discard, up
 from tests.scheduling import pytest_collection_modifyitems, pytest_xdist_make_scheduler
+from tests.skies import SMALL_SKY
 
 __all__ = ["pytest_collection_modifyitems", "pytest_xdist_make_scheduler"]
 
@@ -50,7 +51,6 @@ for _library in (
 ):  # two test processes share two cores: threads of each would wait
     os.environ[f"{_library}_NUM_THREADS"] = "1"
 _numbers = count(1)
-SMALL_SKY = SkyPlan(fields=6, epochs=3, frame_size=(220, 260), stars=40, galaxies=10, artifacts=4)
 
 
 @pytest.fixture(autouse=True)

@@ -10,21 +10,11 @@ from typing import Any
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
-from astrid_training.simulate import SkyPlan
 from deployments.runs import run_and_wait
 from tasks.deployment_runs import COLLECTION
 
-__all__ = ["LENIENT", "ROOT", "SKY", "cli", "collect", "outcome_of", "python", "quiet", "steps_of"]
+__all__ = ["LENIENT", "ROOT", "cli", "collect", "outcome_of", "python", "quiet", "steps_of"]
 
-SKY = SkyPlan(
-    survey="sim_small",
-    fields=6,
-    epochs=3,
-    frame_size=(220, 260),
-    stars=40,
-    galaxies=10,
-    artifacts=4,
-)
 LENIENT: dict[str, Any] = {
     "survey_ids": ["sim_small"],
     "quality_score_threshold": 0,

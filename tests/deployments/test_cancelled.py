@@ -15,19 +15,14 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelling
 from sqlalchemy import Engine, text
 
-from astrid_training.database import open_database
 from astrid_training.digests import digest_bytes
 from astrid_training.gc import FOLDERS
 from astrid_training.run_metrics import read_run_metrics
-from astrid_training.simulate import SkyPlan
 from astrid_training.store import Store, open_store
-from deployments.bootstrap import bootstrap
 from deployments.runs import run_and_wait, start_run
-from deployments.simulated import simulate_sky
 from tasks.deployment_runs import COLLECTION
+from tests.deployments.small_survey import quiet
 
-SKY = SkyPlan(fields=6, epochs=3, frame_size=(220, 260), stars=40, galaxies=10, artifacts=4)
-"""The same as that of the fixture `sky`, whose collection is the undisturbed one."""
 PIXELS = {"softening": 7.0}  # that no other test has built
 ASKED: dict[str, Any] = {
     "survey_ids": ["sim_ztf"],
@@ -41,19 +36,13 @@ NAMED_BY_CONTENT = set(FOLDERS) - {"reports", "refusals", "runs"}
 
 
 @pytest.fixture(scope="module")
-def ready(stack: Any) -> Any:
-    bootstrap(stack.settings)
-    simulate_sky(stack.settings, SKY, quiet)
-    return stack
+def stack(lone_stack: Any) -> Any:
+    return lone_stack
 
 
-@pytest.fixture
-def engine(ready: Any) -> Engine:
-    return open_database(ready.settings.database_url)
-
-
-def quiet(_line: str) -> None:
-    """Tell nobody."""
+@pytest.fixture(scope="module")
+def ready(lone_stack: Any) -> Any:
+    return lone_stack
 
 
 @pytest.mark.slow

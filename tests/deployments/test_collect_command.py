@@ -16,6 +16,7 @@ def test_the_command_line_collects_and_tells_all_as_json(ready: Any) -> None:
         ready,
         *("collect", "--name", "by hand", "--survey-ids", "sim_small"),
         *("--quality-score-threshold", "0", "--allow-sparse-splits", "true"),
+        *("--preprocess", '{"softening": 5}'),  # pixels that no other test builds
         *("--trigger-training", "false", "--json"),
     )
 

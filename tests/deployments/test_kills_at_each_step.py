@@ -13,16 +13,9 @@ import mlflow
 import pytest
 from sqlalchemy import Engine
 
-from astrid_training.database import open_database
 from astrid_training.reconcile import half_published
-from astrid_training.simulate import SkyPlan
 from astrid_training.store import Store
 from astrid_training.trainings import training_runs
-from deployments.bootstrap import bootstrap
-from deployments.simulated import simulate_sky
-
-SKY = SkyPlan(fields=6, epochs=3, frame_size=(220, 260), stars=40, galaxies=10, artifacts=4)
-"""The same as that of the fixture `sky`, whose collection is the undisturbed one."""
 
 STEPS = (
     "fetch_validated_detections",
@@ -39,15 +32,8 @@ COLLECT = Path(__file__).parents[1] / "collect_flow.py"
 
 
 @pytest.fixture(scope="module")
-def ready(stack: Any) -> Any:
-    bootstrap(stack.settings)
-    simulate_sky(stack.settings, SKY, lambda _line: None)
-    return stack
-
-
-@pytest.fixture
-def engine(ready: Any) -> Engine:
-    return open_database(ready.settings.database_url)
+def ready(lone_stack: Any) -> Any:
+    return lone_stack
 
 
 def run_flow(

@@ -5,7 +5,7 @@ A stack of their own serves all tests of this file: they kill its parts.
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,19 +21,14 @@ from sqlalchemy import Engine, text
 
 from astrid_training.database import open_database
 from astrid_training.gc import find_garbage
-from astrid_training.simulate import SkyPlan
 from astrid_training.store import Store
-from deployments.bootstrap import bootstrap
 from deployments.embedded.stack import status, up
 from deployments.runs import wait_for
-from deployments.simulated import simulate_sky
 from tasks.deployment_runs import COLLECTION, start_deployment_run
 from tasks.forwarding import forward_batch
+from tests.deployments.small_survey import quiet
 
 pytestmark = pytest.mark.slow
-
-SKY = SkyPlan(fields=6, epochs=3, frame_size=(220, 260), stars=40, galaxies=10, artifacts=4)
-"""The same as that of the fixture `sky`, whose collection is the undisturbed one."""
 
 Reconcile = Callable[..., list[tuple[str, str]]]
 PACKS = ("images/", "flags/", "significance/", "masks/", "measures/")
@@ -53,23 +48,16 @@ class Held:
 
 
 @pytest.fixture(scope="module")
-def stack(run_stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with run_stack(tmp_path_factory.mktemp("died") / "home") as running:
-        bootstrap(running.settings)
-        simulate_sky(running.settings, SKY, quiet)
-        with get_client(sync_client=True) as client:
-            for one in client.read_deployments():
-                client.pause_deployment(one.id)  # what a clock starts would come between
-        yield running
+def stack(lone_stack: Any) -> Any:
+    with get_client(sync_client=True) as client:
+        for one in client.read_deployments():
+            client.pause_deployment(one.id)  # what a clock starts would come between
+    return lone_stack
 
 
 @pytest.fixture
 def engine(stack: Any) -> Engine:
     return open_database(stack.settings.database_url)
-
-
-def quiet(_line: str) -> None:
-    """Tell nobody."""
 
 
 def until(holds: Callable[[], Any], timeout_s: float = 90.0) -> None:
