@@ -40,7 +40,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def running(home: Path) -> Status:
-    return up(home)
+    """The stack, with a row that shall outlive whatever is done to it."""
+    found = up(home)
+    with connect(found) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS kept (value) AS VALUES (1)")
+    return found
 
 
 def pids(found: Status) -> dict[str, int | None]:
@@ -56,12 +60,6 @@ def kill(found: Status, part: str) -> None:
 def connect(found: Status) -> psycopg.Connection[tuple[object, ...]]:
     assert found.database_url is not None
     return psycopg.connect(found.database_url.replace("+psycopg", ""), autocommit=True)
-
-
-def write_a_row(found: Status, value: int) -> None:
-    with connect(found) as connection:
-        connection.execute("CREATE TABLE IF NOT EXISTS kept (value integer)")
-        connection.execute("INSERT INTO kept VALUES (%s)", [value])
 
 
 def rows(found: Status) -> list[object]:
@@ -114,7 +112,6 @@ def test_up_starts_every_part_and_says_when_each_answers(home: Path) -> None:
     assert found.store_url == f"file://{home}/store"
     assert found.database_url is not None
     assert found.database_url.split(":")[2].split("@")[0] not in repr(found)
-    write_a_row(found, 1)
 
 
 def test_every_address_answers_people_and_programs(running: Status) -> None:
@@ -257,8 +254,10 @@ def test_down_ends_every_process_and_forgets_the_addresses(running: Status, home
 
 
 @pytest.mark.slow
-def test_up_recovers_from_a_starter_killed_midway_and_from_a_taken_port(home: Path) -> None:
-    before = status(home).parts["mlflow"].port
+def test_up_recovers_from_a_starter_killed_midway_and_from_a_taken_port(
+    running: Status, home: Path
+) -> None:
+    before = running.parts["mlflow"].port
     assert before is not None
     code = "import sys; from deployments.embedded.stack import up; up(sys.argv[1])"
     starter = subprocess.Popen([sys.executable, "-c", code, str(home)], start_new_session=True)
