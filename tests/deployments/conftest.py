@@ -51,6 +51,7 @@ class Deploy(Protocol):
         interval_s: float | None = None,
         parameters: dict[str, Any] | None = None,
         limit: int | None = 1,
+        served: bool = True,
     ) -> DeploymentResponse: ...
 
 
@@ -100,7 +101,8 @@ def deploy(client: SyncPrefectClient) -> Iterator[Deploy]:
     """Return a function that deploys a flow under a name of the test's own.
 
     A worker runs the named entrypoint in a process, one at a time unless `limit` says otherwise,
-    as it does with the real deployments; with `interval_s` the runs are scheduled.
+    as it does with the real deployments; with `interval_s` the runs are scheduled. Runs of one that is
+    not `served` stay as the test sets them: no worker takes them.
     """
     made: list[UUID] = []
 
@@ -111,6 +113,7 @@ def deploy(client: SyncPrefectClient) -> Iterator[Deploy]:
         interval_s: float | None = None,
         parameters: dict[str, Any] | None = None,
         limit: int | None = 1,
+        served: bool = True,
     ) -> DeploymentResponse:
         flow: Flow[..., Any] = load_flow_from_entrypoint(entrypoint)
         schedules = []
@@ -121,7 +124,7 @@ def deploy(client: SyncPrefectClient) -> Iterator[Deploy]:
             flow_id=client.create_flow_from_name(flow.name),
             name=name,
             entrypoint=entrypoint,
-            work_pool_name=POOL,
+            work_pool_name=POOL if served else None,
             pull_steps=[],
             schedules=schedules,
             concurrency_limit=limit,

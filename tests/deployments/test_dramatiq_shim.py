@@ -193,7 +193,7 @@ def test_without_an_address_the_cure_is_told(tmp_path: Path) -> None:
 def echoing(deploy: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     """The collection is a flow that says what came in."""
     name = f"shim-{uuid4()}"
-    deploy(name)
+    deploy(name, served=False)
     monkeypatch.setattr(forwarding, "COLLECTION", f"echo/{name}")
     return name
 
