@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
-# tests/conftest.py says what stays together and in which order it comes
+# tests/scheduling.py says what stays together and in which order it comes
 TWO_AT_ONCE := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help install demo test test-all docs peers bench check format lock down clean

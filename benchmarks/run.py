@@ -114,10 +114,8 @@ def measure(name: str, limit_s: float = LIMIT_S) -> tuple[list[str], str | None]
 
 def _end(process: subprocess.Popen[str]) -> None:
     """Interrupt a benchmark, so that it stops the servers it started; kill it if it goes on."""
-    for number in (
-        signal.SIGINT,
-        signal.SIGKILL,
-    ):  # who was started in the background ignores the first
+    # who was started in the background ignores the first
+    for number in (signal.SIGINT, signal.SIGKILL):
         process.send_signal(number)
         try:
             process.communicate(timeout=20)

@@ -45,10 +45,8 @@ from tests.skies import SMALL_SKY
 __all__ = ["pytest_collection_modifyitems", "pytest_xdist_make_scheduler"]
 
 os.environ["PREFECT_SERVER_EPHEMERAL_ENABLED"] = "false"  # a test without a server must say so
-for _library in (
-    "OMP",
-    "OPENBLAS",
-):  # two test processes share two cores: threads of each would wait
+# two test processes share two cores: threads of each would wait
+for _library in ("OMP", "OPENBLAS"):
     os.environ[f"{_library}_NUM_THREADS"] = "1"
 _numbers = count(1)
 
@@ -106,6 +104,22 @@ def stack(run_stack: RunStack, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def run_stack() -> RunStack:
     """What runs the stack of a home while a block lasts, for tests that kill its parts."""
     return _run_stack
+
+
+@pytest.fixture(scope="module")
+def lone_stack(run_stack: RunStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack of a file's own, with the sky of the fixture `sky` and no other survey.
+
+    What is collected of it is what `collect` collects: a place of the sky is free of objects only if
+    no survey has one there.
+    """
+    from deployments.bootstrap import bootstrap
+    from deployments.simulated import simulate_sky
+
+    with run_stack(tmp_path_factory.mktemp("lone") / "home") as running:
+        bootstrap(running.settings)
+        simulate_sky(running.settings, SMALL_SKY, lambda _line: None)
+        yield running
 
 
 @contextmanager

@@ -37,7 +37,8 @@ def _asks_for_stack(file: Path) -> bool:
     """Tell by a file's text, for who hands tests out knows no more of them than their names."""
     return (
         re.search(
-            r'\b(stack|ready): |"stack"|client: SyncPrefectClient', file.read_text(encoding="utf-8")
+            r'\b(stack|ready|lone_stack): |"stack"|client: SyncPrefectClient',
+            file.read_text(encoding="utf-8"),
         )
         is not None
     )

@@ -32,7 +32,7 @@ from deployments.bootstrap import bootstrap
 from deployments.embedded.parts import POOL
 from deployments.simulated import simulate_sky
 from tests.deployments.small_survey import quiet
-from tests.skies import SMALL_SKY, SMALL_SURVEY
+from tests.skies import SMALL_SURVEY
 
 EVENTS_PAGE = Path(__file__).parents[2] / "docs" / "reference" / "events.md"
 ECHO = f"{Path(__file__).with_name('echo_flow.py')}:echo"
@@ -75,19 +75,6 @@ def ready(stack: Any) -> Any:
     bootstrap(stack.settings)
     simulate_sky(stack.settings, SMALL_SURVEY, quiet)
     return stack
-
-
-@pytest.fixture(scope="module")
-def lone_stack(run_stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A stack of a file's own, with the sky of the fixture `sky` and no other survey.
-
-    What is collected of it is what `collect` collects: a place of the sky is free of objects only if
-    no survey has one there.
-    """
-    with run_stack(tmp_path_factory.mktemp("lone") / "home") as running:
-        bootstrap(running.settings)
-        simulate_sky(running.settings, SMALL_SKY, quiet)
-        yield running
 
 
 @pytest.fixture

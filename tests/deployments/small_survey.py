@@ -13,7 +13,18 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from deployments.runs import run_and_wait
 from tasks.deployment_runs import COLLECTION
 
-__all__ = ["LENIENT", "ROOT", "cli", "collect", "outcome_of", "python", "quiet", "steps_of"]
+__all__ = [
+    "LENIENT",
+    "ROOT",
+    "cli",
+    "collect",
+    "outcome_of",
+    "python",
+    "quiet",
+    "run_flow",
+    "steps_of",
+    "told",
+]
 
 LENIENT: dict[str, Any] = {
     "survey_ids": ["sim_small"],
@@ -23,6 +34,7 @@ LENIENT: dict[str, Any] = {
     "training_steps": 2,
 }
 ROOT = Path(__file__).parents[2]
+COLLECT = ROOT / "tests" / "collect_flow.py"
 
 
 def quiet(_line: str) -> None:
@@ -58,8 +70,22 @@ def python(
         text=True,
         check=False,
         env={**os.environ, "ASTRID_TRAINING_HOME": str(ready.home), **environment},
-        timeout=180,
+        timeout=300,
     )
+
+
+def run_flow(
+    ready: Any, asked: dict[str, Any], fault: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run the collection in a process of its own, as a worker does, with a fault where asked."""
+    return python(ready, COLLECT.read_text(), json.dumps(asked), ASTRID_FAULT=fault)
+
+
+def told(run: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """Return the outcome of `run_flow`."""
+    assert run.returncode == 0, run.stderr
+    outcome: dict[str, Any] = json.loads(run.stdout.split("OUTCOME ")[1])
+    return outcome
 
 
 def cli(ready: Any, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

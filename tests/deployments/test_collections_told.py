@@ -1,8 +1,6 @@
 """Collections that a clock or an event starts, and one that is killed; other tests have the parts of each."""
 
-import json
 import signal
-import subprocess
 import sys
 import time
 from datetime import UTC, datetime
@@ -17,25 +15,11 @@ from sqlalchemy import Engine, text
 
 from deployments.events import emit_batch_closed
 from tasks.deployment_runs import COLLECTION
-from tests.deployments.small_survey import LENIENT, ROOT, outcome_of, python, steps_of
+from tests.deployments.small_survey import LENIENT, outcome_of, run_flow, steps_of, told
 
 pytestmark = pytest.mark.slow
 
-COLLECT = ROOT / "tests" / "collect_flow.py"
-
-
-def in_a_process(
-    ready: Any, parameters: dict[str, Any], fault: str = ""
-) -> subprocess.CompletedProcess[str]:
-    """Run the flow in a process of its own, as a worker does, with a fault where asked."""
-    asked = {**LENIENT, "trigger_training": False, **parameters}
-    return python(ready, COLLECT.read_text(), json.dumps(asked), ASTRID_FAULT=fault)
-
-
-def told(run: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    assert run.returncode == 0, run.stderr
-    outcome: dict[str, Any] = json.loads(run.stdout.split("OUTCOME ")[1])
-    return outcome
+ASKED = {**LENIENT, "trigger_training": False}
 
 
 def stamps_since(engine: Engine, moment: datetime) -> dict[str, tuple[str, datetime]]:
@@ -54,7 +38,7 @@ def test_a_kill_in_make_masks_costs_only_the_step_it_hit(
     asked = {"preprocess": {"softening": 4.0}}  # pixels that no other test has built
     with engine.connect() as connection:
         started = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
-    killed = in_a_process(ready, {"name": "killed", **asked}, "make_masks:before:kill")
+    killed = run_flow(ready, {**ASKED, "name": "killed", **asked}, "make_masks:before:kill")
     assert killed.returncode == -signal.SIGKILL
     with engine.connect() as connection:
         statement = text("SELECT count(*) FROM training_datasets WHERE name = 'killed'")
@@ -63,14 +47,16 @@ def test_a_kill_in_make_masks_costs_only_the_step_it_hit(
     finished = stamps_since(engine, started)
     assert finished
 
-    outcome = told(in_a_process(ready, {"name": "killed", **asked}))
+    outcome = told(run_flow(ready, {**ASKED, "name": "killed", **asked}))
 
     assert stamps_since(engine, started).items() >= finished.items()  # none was built again
     again = [name for name, _ in steps_of(client, outcome["flow_run_id"])]
     rebuilt = sum(name.startswith("build") for name in again) - again.count("preprocess")
     assert rebuilt >= 1  # batches of finished stamps, without download and preprocessing
     assert again.count("download_fits") == again.count("preprocess")
-    undisturbed = told(in_a_process(ready, {"name": "undisturbed", **asked, "batch_samples": 16}))
+    undisturbed = told(
+        run_flow(ready, {**ASKED, "name": "undisturbed", **asked, "batch_samples": 16})
+    )
     assert undisturbed["digests"]["content"] == outcome["digests"]["content"]
 
 

@@ -1,12 +1,7 @@
 """A flow that is killed at any step, before or after its work, is finished by the next run as if nothing had been."""
 
-import json
-import os
 import signal
-import subprocess
-import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -16,6 +11,7 @@ from sqlalchemy import Engine
 from astrid_training.reconcile import half_published
 from astrid_training.store import Store
 from astrid_training.trainings import training_runs
+from tests.deployments.small_survey import run_flow, told
 
 STEPS = (
     "fetch_validated_detections",
@@ -28,26 +24,11 @@ STEPS = (
     "trigger_training",
 )
 CASES = [(step, moment) for step in STEPS for moment in ("before", "after")]
-COLLECT = Path(__file__).parents[1] / "collect_flow.py"
 
 
 @pytest.fixture(scope="module")
 def ready(lone_stack: Any) -> Any:
     return lone_stack
-
-
-def run_flow(
-    ready: Any, asked: dict[str, Any], fault: str = ""
-) -> subprocess.CompletedProcess[str]:
-    environment = {"ASTRID_TRAINING_HOME": str(ready.home), "ASTRID_FAULT": fault}
-    return subprocess.run(
-        [sys.executable, COLLECT, json.dumps(asked)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **environment},
-        timeout=180,
-    )
 
 
 @pytest.mark.slow
@@ -77,9 +58,7 @@ def test_the_next_run_makes_the_dataset_of_an_undisturbed_one(
     half_done = (step, moment) in {("persist_dataset", "after"), ("log_lineage", "before")}
     assert any(name in one.what for one in unlogged) is half_done
 
-    finished = run_flow(ready, asked)
-    assert finished.returncode == 0, finished.stderr
-    outcome = json.loads(finished.stdout.split("OUTCOME ")[1])
+    outcome = told(run_flow(ready, asked))
 
     undisturbed = collect(preprocess=pixels)
     assert outcome["digests"]["content"] == undisturbed.digests["content"]

@@ -1,10 +1,6 @@
 """Batches are built where the parameters say, and come out the same."""
 
-import json
-import os
-import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import dask.config
@@ -15,15 +11,8 @@ from prefect_dask.task_runners import DaskTaskRunner
 
 from astrid_training.errors import CollectionRefusedError
 from astrid_training.params import TrainingDataCollectionParams
-from astrid_training.simulate import SkyPlan
-from deployments.bootstrap import save_blocks
-from deployments.simulated import simulate_sky
 from flows.runners import batch_runner
-
-SKY = SkyPlan(fields=6, epochs=3, frame_size=(220, 260), stars=40, galaxies=10, artifacts=4)
-"""The same as that of the fixture `sky`, whose collection is the one to compare with."""
-
-COLLECT = Path(__file__).parents[1] / "collect_flow.py"
+from tests.deployments.small_survey import run_flow, told
 
 
 def params(**fields: Any) -> TrainingDataCollectionParams:
@@ -53,15 +42,8 @@ def test_without_dask_the_cure_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         batch_runner(params(runner="dask"))
 
 
-@pytest.fixture(scope="module")
-def ready(stack: Any) -> Any:
-    save_blocks(stack.settings)
-    simulate_sky(stack.settings, SKY, lambda _line: None)
-    return stack
-
-
 @pytest.mark.slow
-def test_a_cluster_of_this_machine_builds_what_threads_build(ready: Any, collect: Any) -> None:
+def test_a_cluster_of_this_machine_builds_what_threads_build(lone_stack: Any, collect: Any) -> None:
     pixels = {"softening": 6.0}
     asked = {
         "name": "dask here",
@@ -75,16 +57,7 @@ def test_a_cluster_of_this_machine_builds_what_threads_build(ready: Any, collect
         "runner": "dask",
     }
 
-    ran = subprocess.run(
-        [sys.executable, COLLECT, json.dumps(asked)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "ASTRID_TRAINING_HOME": str(ready.home)},
-        timeout=300,
-    )
+    outcome = told(run_flow(lone_stack, asked))
 
-    assert ran.returncode == 0, ran.stderr
-    outcome = json.loads(ran.stdout.split("OUTCOME ")[1])
     assert outcome["digests"]["content"] == collect(preprocess=pixels).digests["content"]
     assert not [one for one in psutil.process_iter() if "dask" in one.name()]
