@@ -6,7 +6,7 @@ BIN := .venv/bin
 # tests/scheduling.py says what stays together and in which order it comes
 TWO_AT_ONCE := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install demo test test-all docs peers bench check format lock down clean
+.PHONY: help install demo test test-all trust docs peers bench check format lock down clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,6 +31,9 @@ test: install ## The default test suite.
 
 test-all: install ## The slow tests too.
 	@$(BIN)/pytest -q $(TWO_AT_ONCE) -m 'not bench'
+
+trust: install ## Faults, corruption, bad input, load: 20 minutes; the figures go to docs/explanation/trust.md.
+	@$(BIN)/pytest -q $(TWO_AT_ONCE) -m trust --trust --trust-page
 
 check: install ## Lint, format, types, direction of imports, then the tests.
 	$(BIN)/ruff check .

@@ -41,8 +41,25 @@ from deployments.embedded.processes import free_port
 from deployments.embedded.stack import discard, up
 from tests.scheduling import pytest_collection_modifyitems, pytest_xdist_make_scheduler
 from tests.skies import SMALL_SKY
+from tests.tally import (
+    pytest_addoption,
+    pytest_configure,
+    pytest_pyfunc_call,
+    pytest_terminal_summary,
+    tally,
+    thorough,
+)
 
-__all__ = ["pytest_collection_modifyitems", "pytest_xdist_make_scheduler"]
+__all__ = [
+    "pytest_addoption",
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_pyfunc_call",
+    "pytest_terminal_summary",
+    "pytest_xdist_make_scheduler",
+    "tally",
+    "thorough",
+]
 
 os.environ["PREFECT_SERVER_EPHEMERAL_ENABLED"] = "false"  # a test without a server must say so
 # two test processes share two cores: threads of each would wait
