@@ -24,6 +24,7 @@ __all__ = [
     "LoadedChannel",
     "PackReader",
     "Part",
+    "as_array",
     "check_pack",
     "fold_masks",
     "planes_of",
@@ -168,13 +169,13 @@ class PackReader:
         return images
 
     def _pack(self, kind: str, digest: str, rows: Integers) -> NDArray[Any]:
-        array = _as_array(self.store.get_verified(kind, ".npy", digest))
+        array = as_array(self.store.get_verified(kind, ".npy", digest))
         check_pack(kind, digest, array, self.spec, int(rows[-1]) + 1)
         taken: NDArray[Any] = array[rows]
         return taken
 
 
-def _as_array(npy: bytes) -> NDArray[Any]:
+def as_array(npy: bytes) -> NDArray[Any]:
     """Return the array in the bytes of a `.npy` file, without a copy of them."""
     file = io.BytesIO(npy)
     np.lib.format.read_magic(file)

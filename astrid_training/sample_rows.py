@@ -11,9 +11,22 @@ from sqlalchemy import Connection
 from astrid_training.database import query
 from astrid_training.digests import canonical_json
 
-__all__ = ["LABELS", "METADATA", "insert_samples"]
+__all__ = ["COLUMNS", "LABELS", "METADATA", "insert_samples", "sample_rows", "stage_samples"]
 
 ROWS_AT_ONCE = 4096  # as Python objects
+COLUMNS = (
+    "observation_id",
+    "detection_id",
+    "image_path",
+    "mask_path",
+    "labels",
+    "metadata",
+    "sample_key",
+    "split",
+    "weight",
+    "group_key",
+)
+"""Of training_samples, in the order of samples_copy.sql."""
 # what stands in the JSON columns of the same names, beside the votes
 LABELS = (
     "anomaly_type",
@@ -67,6 +80,13 @@ def insert_samples(
         dataset_id: whose they are.
         store_url: where packs lie.
     """
+    stage_samples(connection, samples, store_url)
+    connection.execute(query("samples_add"), {"dataset_id": dataset_id})
+    connection.execute(query("samples_unstage"))
+
+
+def stage_samples(connection: Connection, samples: pa.Table, store_url: str) -> None:
+    """Copy the samples into the temporary table training_samples_staged of this transaction."""
     connection.execute(query("samples_stage"))
     raw = connection.connection.driver_connection
     if not isinstance(raw, Psycopg):
@@ -74,14 +94,12 @@ def insert_samples(
             f"COPY needs psycopg, not {type(raw).__name__}; use a postgresql+psycopg URL"
         )
     with raw.cursor().copy(query("samples_copy").text) as copy:
-        for values in _rows(samples, store_url):
+        for values in sample_rows(samples, store_url):
             copy.write_row(values)
-    connection.execute(query("samples_add"), {"dataset_id": dataset_id})
-    connection.execute(query("samples_unstage"))
 
 
-def _rows(samples: pa.Table, store_url: str) -> Iterator[tuple[Any, ...]]:
-    """Yield the columns of samples_copy.sql."""
+def sample_rows(samples: pa.Table, store_url: str) -> Iterator[tuple[Any, ...]]:
+    """Yield the `COLUMNS` of each sample, JSON as text."""
     for batch in samples.to_batches(max_chunksize=ROWS_AT_ONCE):
         for row in batch.to_pylist():
             labels = _json(row, LABELS, subject=row["sample_key"])

@@ -21,6 +21,7 @@ from deployments.predict_command import predict
 from deployments.review_command import review
 from deployments.token_command import token
 from deployments.train_command import train
+from deployments.verify_command import verify
 
 __all__ = ["app", "main"]
 
@@ -229,6 +230,7 @@ app.command()(card)
 app.command()(export)
 app.command()(revoke)
 app.command()(freshness)
+app.command()(verify)
 app.command()(gc)
 app.command()(backup)
 app.command()(restore)

@@ -25,7 +25,7 @@ from astrid_training.database import open_database
 from astrid_training.migrate import migrate
 from astrid_training.packs import PackCache
 from astrid_training.params import TrainingDataCollectionParams
-from astrid_training.records import BuiltBatch, PublishedDataset, StampsRef
+from astrid_training.records import PublishedDataset
 from astrid_training.settings import (
     DERIVED,
     ENVIRONMENT,
@@ -407,37 +407,13 @@ def collect_from() -> Callable[[Sky], Collect]:
     return _collect_from
 
 
-def _build_batch(
-    sky: Sky, params: TrainingDataCollectionParams, recipe: Any, batch: Any
-) -> BuiltBatch:
-    """Build a batch in this process, step by step as a flow does in its workers."""
-    from astrid_training import build, downloads
-    from astrid_training.packs import read_table
-
-    store = sky.store
-    stamps, rejects = StampsRef(batch.targets, batch.samples, []), []
-    if not batch.built:
-        cache = downloads.SourceCache(Sources(store), sky.home / "cache" / "sources")
-        targets = read_table(store, "targets", batch.targets)
-        files = downloads.fetch_sources(
-            cache, targets, recipe.reach, verify_checksums=params.verify_checksums
-        )
-        stamps = build.build_stamps(store, cache, batch.targets, files, recipe.load())
-        with sky.engine.begin() as connection:
-            downloads.quarantine(connection, files)
-            build.register_stamps(connection, store, batch.targets, stamps, recipe.fingerprint)
-        rejects = files.rejects + stamps.rejects
-    masks = build.build_masks(store, sky.packs, stamps, batch.labels, params.mask)
-    quality = build.build_samples(store, masks)
-    rejects = rejects + masks.rejects + quality.rejects
-    return BuiltBatch(quality.samples, quality.rows, rejects, [])
-
-
 def _collect_from(sky: Sky) -> Collect:
     def run(**fields: object) -> PublishedDataset:
         from astrid_training import plan, selection
         from astrid_training.assemble import assemble
+        from astrid_training.build_here import BuildPlace, build_here
         from astrid_training.division import divide
+        from astrid_training.downloads import SourceCache
         from astrid_training.leaks import check_leaks
         from astrid_training.packs import put_table
         from astrid_training.processors import Recipe
@@ -467,7 +443,9 @@ def _collect_from(sky: Sky) -> Collect:
             params.batch_samples,
             verify_checksums=params.verify_checksums,
         )
-        built = [_build_batch(sky, params, recipe, batch) for batch in planned.batches]
+        sources = SourceCache(Sources(store), sky.home / "cache" / "sources")
+        place = BuildPlace(sky.engine, sky.packs, sources)
+        built = [build_here(place, params, recipe, batch) for batch in planned.batches]
         assembled = assemble(store, selected, planned, built)
         with sky.engine.connect() as connection:
             divided = divide(connection, assembled.samples, params)
