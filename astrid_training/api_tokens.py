@@ -10,7 +10,9 @@ from hashlib import sha256
 
 from sqlalchemy import Engine
 
+from astrid_training.audit import record
 from astrid_training.database import query, reading
+from astrid_training.users import user_name
 
 __all__ = [
     "SCOPES",
@@ -25,7 +27,8 @@ __all__ = [
 
 SCOPES = {
     "read": "look at datasets and runs, and load datasets on the machine of the API",
-    "collect": "start collections",
+    "collect": "start collections and choose what is reviewed next",
+    "manage": "see who did what",
 }
 """What a token may be good for."""
 PREFIX = "astrid_"  # so that a token in a log or a commit is known for one
@@ -71,7 +74,7 @@ def create_token(
     Args:
         engine: of the database.
         name: of whom it is given to; the creator of the datasets that are asked for with it.
-        scopes: read, collect, or both.
+        scopes: any of `SCOPES`.
         created_by: who made it.
         valid_for: from now on; None: until it is revoked.
 
@@ -87,16 +90,19 @@ def create_token(
     if not scopes or not set(scopes) <= SCOPES.keys():
         raise ValueError(f"scopes {sorted(scopes)}: give one or more of {', '.join(SCOPES)}")
     token = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
+    expires_at = None if valid_for is None else datetime.now(UTC) + valid_for
     values = {
         "name": name,
         "token_hash": _hash(token),
         "scopes": sorted(set(scopes)),
         "created_by": created_by,
-        "expires_at": None if valid_for is None else datetime.now(UTC) + valid_for,
+        "expires_at": expires_at,
     }
     with reading(engine) as connection, connection.begin():
         if connection.execute(query("api_token_add"), values).one_or_none() is None:
             raise TokenExistsError(f"there is a token {name} already; give another name")
+        given = {"scopes": values["scopes"], "expires_at": _isoformat(expires_at)}
+        record(connection, "token created", name, created_by, given)
     return token
 
 
@@ -129,20 +135,30 @@ def list_tokens(engine: Engine) -> list[ApiToken]:
         return [_token(row._asdict()) for row in connection.execute(query("api_token_list"))]
 
 
-def revoke_token(engine: Engine, name: str) -> datetime:
+def revoke_token(engine: Engine, name: str, by: str | None = None) -> datetime:
     """Let a token count no more and return since when it does not.
+
+    Args:
+        engine: of the database.
+        name: of the token.
+        by: who revokes; None: the user of this process.
 
     Raises:
         DatabaseUnavailableError: if the database does not answer or is not migrated.
         TokenNotFoundError: if there is none.
     """
     with reading(engine) as connection, connection.begin():
-        revoked_at: datetime | None = connection.execute(
-            query("api_token_revoke"), {"name": name}
-        ).scalar_one_or_none()
-    if revoked_at is None:
-        raise TokenNotFoundError(f"no token {name}; `astrid-training token list` lists them")
+        row = connection.execute(query("api_token_revoke"), {"name": name}).one_or_none()
+        if row is None:
+            raise TokenNotFoundError(f"no token {name}; `astrid-training token list` lists them")
+        if row.is_new:
+            record(connection, "token revoked", name, by or user_name(), {})
+    revoked_at: datetime = row.revoked_at
     return revoked_at
+
+
+def _isoformat(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
 
 
 def _hash(token: str) -> str:

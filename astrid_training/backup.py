@@ -10,11 +10,13 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
+from astrid_training.audit import record
 from astrid_training.database import check_database, open_database, query
 from astrid_training.gc import FOLDERS
 from astrid_training.migrate import VERSIONS
 from astrid_training.store import Store
 from astrid_training.urls import mask_url
+from astrid_training.users import user_name
 
 __all__ = ["BackupError", "Copied", "back_up", "restore"]
 
@@ -87,7 +89,16 @@ def restore(database_url: str, store: Store, folder: Path, program: Program) -> 
     copied = _copy_objects(Store((folder / OBJECTS).absolute().as_uri()), store)
     command = [reader, "--clean", "--if-exists", "--no-owner"]
     _run([*command, "--single-transaction", "--no-privileges", str(dump)], database_url, into=True)
+    _tell(database_url, folder)
     return Copied(dump.stat().st_size, *copied)
+
+
+def _tell(database_url: str, folder: Path) -> None:
+    """Say among who did what that all this is a copy, unless the copy is older than that table."""
+    engine = open_database(database_url)
+    with engine.begin() as connection:
+        if connection.execute(query("migration_table_exists"), {"name": "training_audit"}).scalar():
+            record(connection, "restored", folder.absolute().as_uri(), user_name(), {})
 
 
 def _check_not_newer(database_url: str, dump: Path, reader: str) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine, Row
 
+from astrid_training.audit import record
 from astrid_training.database import query, reading
 from astrid_training.errors import DatasetNotFoundError, DatasetRevokedError
 from astrid_training.packs import PackCache
@@ -259,7 +260,11 @@ class TrainingDatasetManager:
             return [_dataset(row) for row in rows]
 
     def delete_leftovers(
-        self, older_than: timedelta = LEFTOVER_AGE, *, dry_run: bool = True
+        self,
+        older_than: timedelta = LEFTOVER_AGE,
+        *,
+        dry_run: bool = True,
+        by: str | None = None,
     ) -> int:
         """Forget the built stamps that no published dataset holds; return how many there are.
 
@@ -270,6 +275,7 @@ class TrainingDatasetManager:
         Args:
             older_than: what was built since may still be wanted.
             dry_run: only count.
+            by: who forgets; None: the user of this process.
         """
         before = {"before": datetime.now(UTC) - older_than}
         if dry_run:
@@ -277,7 +283,10 @@ class TrainingDatasetManager:
                 return int(connection.execute(query("catalogue_unpublished"), before).scalar_one())
         with self._engine.begin() as connection:
             connection.execute(query("publish_lock"))  # what is being published is no leftover
-            return connection.execute(query("catalogue_delete_unpublished"), before).rowcount
+            gone = connection.execute(query("catalogue_delete_unpublished"), before).rowcount
+            if gone:
+                record(connection, "stamps forgotten", "", by or user_name(), {"stamps": gone})
+        return gone
 
 
 def _events(connection: Connection, dataset_id: object) -> list[DatasetEvent]:

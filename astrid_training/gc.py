@@ -9,12 +9,15 @@ from pathlib import PurePosixPath
 
 from sqlalchemy import Connection, Engine
 
+from astrid_training.audit import record
 from astrid_training.catalogue import LEFTOVER_AGE
 from astrid_training.database import query
 from astrid_training.errors import ForeignStoreError
 from astrid_training.presence import objects_of
 from astrid_training.samples import read_samples
 from astrid_training.store import ObjectInfo, Store
+from astrid_training.urls import mask_url
+from astrid_training.users import user_name
 
 __all__ = ["FOLDERS", "GRACE", "clear_away", "find_garbage", "total"]
 
@@ -69,7 +72,9 @@ def find_garbage(engine: Engine, store: Store, older_than: timedelta = GRACE) ->
     return [info for info in listed if info.key not in used and _is_older(info, before)]
 
 
-def clear_away(engine: Engine, store: Store, older_than: timedelta = GRACE) -> list[ObjectInfo]:
+def clear_away(
+    engine: Engine, store: Store, older_than: timedelta = GRACE, by: str | None = None
+) -> list[ObjectInfo]:
     """Remove what `find_garbage` finds and return what was removed.
 
     First the database forgets what it knows of the objects, then they go: whoever is killed between
@@ -77,6 +82,7 @@ def clear_away(engine: Engine, store: Store, older_than: timedelta = GRACE) -> l
     collection this is safe: what it asks for while we work is left, or is gone before it looks.
 
     The arguments and errors are those of `find_garbage`; `StoreUnavailableError` where the store fails.
+    `by` is who clears away; None: the user of this process.
     """
     before = datetime.now(UTC) - older_than
     removed: list[ObjectInfo] = []
@@ -85,6 +91,9 @@ def clear_away(engine: Engine, store: Store, older_than: timedelta = GRACE) -> l
         some = found[start : start + _LOCKED_FOR]
         with engine.connect() as connection, _nobody_asks(connection):
             doomed = _still_garbage(connection, store, some, before)
+            told = {"objects": len(doomed), "bytes": sum(one.size for one in doomed)}
+            if doomed:
+                record(connection, "objects removed", mask_url(store.url), by or user_name(), told)
             _forget(connection, doomed)
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 list(pool.map(lambda info: _remove(store, info.key), doomed))

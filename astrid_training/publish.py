@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection, Engine
 
 from astrid_training.assemble import Assembled, class_counts, funnel_of, split_counts
+from astrid_training.audit import Action, record
 from astrid_training.claims import settle_batches
 from astrid_training.database import query
 from astrid_training.digests import digest_value
@@ -57,6 +58,8 @@ class Collected:
     """Validation batches that this collection was started for."""
     derived_from: UUID | None = None
     """The dataset that the samples were chosen from; None where they were collected."""
+    trigger: str | None = None
+    """What started the run; None: nobody told."""
 
 
 class CollectionGateError(GateFailedError):
@@ -141,6 +144,9 @@ def _settle(
         insert_samples(connection, draft.samples, dataset_id, store.url)
         _insert_rejects(connection, assembled, draft.rejects, dataset_id)
         _extend_ledger(connection, draft, run, dataset_id)
+        told = {"name": run.params.name, "flow_run_id": run.flow_run_id, "trigger": run.trigger}
+        deed: Action = "derived" if run.derived_from else "collected"
+        record(connection, deed, str(dataset_id), run.created_by, told)
     else:
         seen = {"dataset_id": str(same), "as_of": run.as_of}
         connection.execute(query("dataset_looked_at"), seen)

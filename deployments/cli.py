@@ -6,6 +6,7 @@ import typer
 
 from astrid_training.urls import mask_url
 from deployments.api_command import api
+from deployments.audit_command import audit
 from deployments.backup_command import backup, restore
 from deployments.collect_command import collect
 from deployments.compare_command import compare
@@ -229,6 +230,7 @@ app.command()(report)
 app.command()(card)
 app.command()(export)
 app.command()(revoke)
+app.command()(audit)
 app.command()(freshness)
 app.command()(verify)
 app.command()(gc)

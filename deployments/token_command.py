@@ -23,7 +23,7 @@ def create(
     *,
     scope: Annotated[
         list[str] | None,
-        typer.Option(help="read or collect; give it twice for both. None given: read."),
+        typer.Option(help="read, collect or manage; again for more. None given: read."),
     ] = None,
     expires_days: Annotated[
         int | None, typer.Option(min=1, help="Days that it counts; none given: until revoked.")

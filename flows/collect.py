@@ -98,6 +98,7 @@ def _collect(
         created_by=created_by,
         flow_run_id=str(flow_run.id),
         batch_ids=asked_for,
+        trigger=flow_run.parameters.get("trigger"),
     )
     built = _build(plan, recipe, params, measured)
     all_of_it = selection, plan, built

@@ -22,7 +22,7 @@ class Caller:
     name: str
     """Stands in the datasets that are collected for them, and parts their idempotency keys."""
     scopes: frozenset[str]
-    """read, collect."""
+    """Of `api_tokens.SCOPES`."""
 
 
 Authorize = Callable[..., Any]

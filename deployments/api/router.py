@@ -5,6 +5,7 @@ from collections.abc import Collection
 from fastapi import APIRouter
 
 from astrid_training.settings import Settings
+from deployments.api.audit import add_audit
 from deployments.api.auth import Authorize, bearer_tokens
 from deployments.api.collect import add_collect
 from deployments.api.compare import add_compare
@@ -58,4 +59,5 @@ def router_of(service: Service, authorize: Authorize | None = None) -> APIRouter
     add_load(router, service, known)
     add_runs(router, service, known)
     add_review(router, service, known)
+    add_audit(router, service, known)
     return router

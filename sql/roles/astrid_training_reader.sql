@@ -1,4 +1,4 @@
--- The role that loads datasets: it reads our tables and nothing of AstrID's.
+-- The role that loads datasets: it reads our tables, but for the API's tokens and who did what, and nothing of AstrID's.
 -- Run this in AstrID's database as the role that migrated, and again after each later migration:
 --     psql "$OWNER_URL" -f sql/roles/astrid_training_reader.sql
 -- Each statement can be repeated. The role has no password yet: \password astrid_training_reader gives it one.
@@ -23,6 +23,8 @@ BEGIN
         WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND relname LIKE 'training\_%'
           AND pg_has_role(relowner, 'USAGE')
     LOOP
+        EXECUTE format('REVOKE ALL ON %s FROM astrid_training_reader', ours);
+        CONTINUE WHEN ours IN (to_regclass('training_api_tokens'), to_regclass('training_audit'));
         EXECUTE format('GRANT SELECT ON %s TO astrid_training_reader', ours);
     END LOOP;
     SELECT string_agg(DISTINCT relowner::regrole::text, ', ') INTO others FROM pg_class

@@ -68,17 +68,19 @@ def sky(
 ) -> Iterator[Any]:
     """The small sky in AstrID's own database, migrated; the session is the owner's unless asked.
 
-    `owner`: the training tables were AstrID's. `collector`: they were not, and the role that
-    collects has migrated. `collector after the owner`: they were, and the owner has migrated.
+    `owner`: the training tables were AstrID's. `collector after the owner`: they were, and the owner has
+    migrated. `collector after the migrator`: they were not, and the role that migrates has.
     """
     who = str(request.param)
-    owner = astrid(training_tables=who != "collector")
+    owner = astrid(training_tables=who != "collector after the migrator")
     copy_rows(_simulated.engine, owner)
-    if who != "collector":
-        migrate(owner)
+    migrator = owner
+    if who == "collector after the migrator":
+        migrator = Session(owner).as_role("astrid_training_migrator").engine
+    migrate(migrator)
     engine = owner if who == "owner" else Session(owner).as_role("astrid_training").engine
-    if who == "collector":
-        migrate(engine)
+    if migrator is not owner:
+        migrator.dispose()
     shutil.copytree(_simulated.home / "store", tmp_path / "sky" / "store")
     home, store = tmp_path / "sky", Store(f"file://{tmp_path}/sky/store")
     yield dataclasses.replace(_simulated, engine=engine, home=home, store=store)

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, create_engine
 
+from astrid_training.api_tokens import create_token, revoke_token
 from astrid_training.astrid_models import keep_model_row
-from astrid_training.catalogue import get_dataset
+from astrid_training.audit import read_audit
+from astrid_training.catalogue import TrainingDatasetManager, get_dataset
 from astrid_training.dataset import load_training_dataset
 from astrid_training.errors import DatabaseRightsError
 from astrid_training.migrate import migrate
@@ -28,17 +30,25 @@ WRITES = [
     "TRUNCATE candidates CASCADE",
     "ALTER TABLE observations ADD COLUMN ours text",
     "CREATE INDEX ON detections (created_at)",
+    "CREATE TABLE training_more (id integer)",
+    "ALTER TABLE training_samples ADD COLUMN more text",
+    "UPDATE training_samples SET labels = '{}'",
+    "UPDATE training_datasets SET content_digest = repeat('0', 64)",
+    "UPDATE training_split_ledger SET split = 'test'",
+    "DELETE FROM training_datasets",
     "DROP TABLE preprocess_runs",
     "UPDATE alembic_version SET version_num = 'x'",
     "SELECT * FROM system_config",
 ]
 
 
-@pytest.mark.parametrize("sky", ["collector", "collector after the owner"], indirect=True)
-def test_the_role_that_collects_migrates_and_collects_and_changes_nothing_of_astrids(
+@pytest.mark.parametrize(
+    "sky", ["collector after the migrator", "collector after the owner"], indirect=True
+)
+def test_the_role_that_collects_does_that_and_changes_nothing_of_astrids(
     sky: Any, db: Any, collect: Collect
 ) -> None:
-    migrate(sky.engine)
+    assert {outcome for _, outcome in migrate(sky.engine)} == {"present"}
     published = collect()
 
     opened = open_training_run(sky.engine, published.dataset_id, {"steps": 1}, "key")
@@ -48,6 +58,17 @@ def test_the_role_that_collects_migrates_and_collects_and_changes_nothing_of_ast
     assert keep_model_row(sky.engine, registered, dataset, {}, {}) is None
     assert published.total_samples > 50
     assert collect().reused
+    manager = TrainingDatasetManager(sky.engine)
+    manager.revoke(published.dataset_id, "a bad night", "ada")
+    create_token(sky.engine, "web", ["read"], "ada")
+    revoke_token(sky.engine, "web", "bob")
+    told = [(row.action, row.by, row.role) for row in read_audit(sky.engine)]
+    assert told == [
+        ("token revoked", "bob", "astrid_training"),
+        ("token created", "ada", "astrid_training"),
+        ("revoked", "ada", None),
+        ("collected", "tester", "astrid_training"),
+    ]
     for statement in WRITES:
         with pytest.raises(DatabaseRightsError, match="role astrid_training may not do this"):
             db.execute(statement)
@@ -59,29 +80,12 @@ def test_the_role_that_collects_migrates_and_collects_and_changes_nothing_of_ast
         simulate(plan, connection, lambda key, data: key, sky.home / "truth")
 
 
-def test_the_roles_files_can_be_run_again(astrid: AstridDatabase, session: Any) -> None:
-    owner = astrid(training_tables=True)
-    migrate(owner)
-    for role in ("astrid_training", "astrid_training_reader") * 2:
-        session(owner).run_role_file(role)
-
-    rights = session(owner).rows(
-        "SELECT DISTINCT has_table_privilege('astrid_training', oid, 'INSERT'), "
-        "has_table_privilege('astrid_training_reader', oid, 'SELECT'), "
-        "has_table_privilege('astrid_training_reader', oid, 'INSERT') "
-        "FROM pg_class WHERE relkind = 'r' AND relname LIKE 'training%'",
-    )
-    assert rights == [(True, True, False)]
-    forgettable = session(owner).rows(
-        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'training%' "
-        "AND has_table_privilege('astrid_training', oid, 'DELETE') ORDER BY relname",
-    )
-    assert forgettable == [("training_image_catalogue",), ("training_objects",)]
-
-
-def test_the_reader_is_made_after_the_tables(astrid: AstridDatabase, session: Any) -> None:
+@pytest.mark.parametrize("role", ["astrid_training", "astrid_training_reader"])
+def test_who_works_on_the_tables_is_made_after_them(
+    astrid: AstridDatabase, session: Any, role: str
+) -> None:
     with pytest.raises(Exception, match="none of our tables yet"):
-        session(astrid(training_tables=False)).run_role_file("astrid_training_reader")
+        session(astrid(training_tables=False)).run_role_file(role)
 
 
 def test_a_role_that_only_reads_loads_a_dataset(sky: Any, db: Any, collect: Collect) -> None:
