@@ -2,12 +2,14 @@
 
 import io
 import json
+import pickle
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 
@@ -26,6 +28,7 @@ __all__ = [
     "METADATA",
     "STATE",
     "Network",
+    "NetworkError",
     "load_network",
     "load_unet",
     "model_name",
@@ -36,6 +39,11 @@ __all__ = [
 
 STATE, METADATA = "unet.pt", "unet.json"
 FORMAT_VERSION = 2
+AGAIN = "fetch it again from where it was kept, or train again"
+
+
+class NetworkError(ValueError):
+    """A network cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,10 +140,11 @@ def load_network(folder: Path, spec_fingerprint: str | None = None) -> Network:
 
     Raises:
         FileNotFoundError: if there is none.
+        NetworkError: if a newer version wrote it, or it is damaged.
         ParityError: if it was trained on pixels prepared in another way.
         ProcessorError: if the class that prepared them cannot be imported here.
     """
-    told = json.loads((folder / METADATA).read_text(encoding="utf-8"))
+    told = _told(folder / METADATA)
     trained_on = Recipe.stored(
         told.get("processor"), told["preprocess_spec"], told["spec_fingerprint"]
     )
@@ -145,7 +154,7 @@ def load_network(folder: Path, spec_fingerprint: str | None = None) -> Network:
         check_parity(trained_on.fingerprint, spec_fingerprint)
     params = TrainingParams(**told["params"])
     model = UNet(len(params.channels), params.width)
-    model.load_state_dict(torch.load(folder / STATE, weights_only=True, map_location="cpu"))
+    model.load_state_dict(_weights(folder / STATE))
     return Network(
         model.eval(),
         trained_on,
@@ -157,6 +166,28 @@ def load_network(folder: Path, spec_fingerprint: str | None = None) -> Network:
         told["dataset_id"],
         told["dataset_version"],
     )
+
+
+def _told(path: Path) -> dict[str, Any]:
+    try:
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version = int(told["format_version"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise NetworkError(f"{path} is damaged ({error}); {AGAIN}") from error
+    if version > FORMAT_VERSION:
+        raise NetworkError(
+            f"{path} has format {version}, this version reads up to {FORMAT_VERSION}; load it with the "
+            "version of this package that trained it, or a newer one"
+        )
+    return told
+
+
+def _weights(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        weights: dict[str, torch.Tensor] = torch.load(path, weights_only=True, map_location="cpu")
+    except (EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        raise NetworkError(f"{path} is damaged ({type(error).__name__}); {AGAIN}") from error
+    return weights
 
 
 def load_unet(folder: Path, spec_fingerprint: str | None = None) -> UNet:

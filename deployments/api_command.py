@@ -40,6 +40,13 @@ def api(
             help="Class that requests may name beside our own, package.module:Class; again for more."
         ),
     ] = None,
+    token_rate: Annotated[
+        int, typer.Option(min=0, help="Requests a minute of one token; 0: no limit.")
+    ] = 1200,
+    address_rate: Annotated[
+        int, typer.Option(min=0, help="Requests a minute from one address; 0: no limit.")
+    ] = 2400,
+    body_kb: Annotated[int, typer.Option(min=1, help="Most kilobytes of a request's body.")] = 256,
     as_json: Json = False,
 ) -> None:
     """Serve the REST API until it is interrupted.
@@ -68,7 +75,7 @@ def api(
     if as_json:
         print_json({"url": url})
         sys.stdout.flush()  # who reads it waits for it, and this process goes on
-    _serve(settings, listening, processor or [])
+    _serve(settings, listening, processor or [], (token_rate, address_rate, body_kb * 1024))
 
 
 def is_loopback(host: str) -> bool:
@@ -89,13 +96,18 @@ def _listen(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=128)
 
 
-def _serve(settings: Settings, listening: socket.socket, processors: list[str]) -> None:
+def _serve(
+    settings: Settings,
+    listening: socket.socket,
+    processors: list[str],
+    limits: tuple[int, int, int],
+) -> None:
     import uvicorn  # only who serves needs it
 
-    from deployments.api import create_app  # the same
+    from deployments.api import Limits, create_app  # the same
 
     config = uvicorn.Config(
-        create_app(settings, processors=processors),
+        create_app(settings, processors=processors, limits=Limits(*limits)),
         log_config=LOGGING,
         access_log=False,
         server_header=False,

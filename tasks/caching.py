@@ -13,9 +13,9 @@ from typing import Any, cast
 
 from prefect import State, Task
 from prefect.context import TaskRunContext
-from prefect.serializers import JSONSerializer
 from pydantic_core import to_json
 
+from tasks.results import RecordSerializer
 from tasks.retrying import RETRIES, try_again
 
 __all__ = ["call_checked", "step_options"]
@@ -46,7 +46,7 @@ def step_options(
         "task_run_name": run_name,
         "cache_key_fn": _step_key(name, version, modules, within_run=within_run),
         "persist_result": True,
-        "result_serializer": JSONSerializer(),  # records only; never a pickle, never pixels
+        "result_serializer": RecordSerializer(),  # never a pickle, never pixels
         **RETRIES,
     }
 

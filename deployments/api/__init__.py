@@ -2,6 +2,7 @@
 
 from deployments.api.app import create_app
 from deployments.api.auth import Authorize, Caller
+from deployments.api.limits import Limits
 from deployments.api.router import create_router
 
-__all__ = ["Authorize", "Caller", "create_app", "create_router"]
+__all__ = ["Authorize", "Caller", "Limits", "create_app", "create_router"]

@@ -15,8 +15,9 @@ from astrid_training.database import check_database
 from astrid_training.errors import DatabaseUnavailableError
 from astrid_training.settings import Settings, SettingsError
 from deployments.api.auth import Authorize
+from deployments.api.limits import Limits
 from deployments.api.page import docs_page
-from deployments.api.problems import ProblemRoute, answer_problem, told
+from deployments.api.problems import answer_problem, gated, told
 from deployments.api.router import DEPLOYMENT, router_of
 from deployments.api.service import Service
 
@@ -35,9 +36,10 @@ def create_app(
     *,
     deployment: str = DEPLOYMENT,
     processors: Collection[str] = (),
+    limits: Limits | None = None,
 ) -> FastAPI:
     """Return the application; the arguments are those of `create_router`."""
-    service = Service(settings, deployment, processors)
+    service = Service(settings, deployment, processors, limits)
     app = FastAPI(
         title="AstrID training data",
         version=version("astrid-training"),
@@ -45,7 +47,7 @@ def create_app(
         docs_url=None,  # FastAPI's own pages load their scripts from a server of others
         redoc_url=None,
     )
-    app.router.route_class = ProblemRoute
+    app.router.route_class = gated(service.gate)
     app.include_router(router_of(service, authorize))
     _add_health(app, service)
     _add_docs(app)

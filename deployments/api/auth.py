@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import Request
 
 from astrid_training.api_tokens import find_token
-from deployments.api.problems import ProblemError
+from deployments.api.problems import ProblemError, check_wait
 from deployments.api.service import Service
 
-__all__ = ["Authorize", "Caller", "bearer_tokens", "needs"]
+__all__ = ["Authorize", "Caller", "bearer_tokens", "needs", "scope_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ def needs(scope: str, authorize: Authorize) -> Any:  # noqa: ANN401 - FastAPI's 
 
     def check(request: Request, caller: Annotated[Caller, Depends(authorize)]) -> Caller:
         request.state.astrid_caller = caller.name
+        check_wait(request.state.astrid_gate.wait_of_caller(caller.name))
         if scope not in caller.scopes:
             said = {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'}
             raise ProblemError(
@@ -64,7 +66,14 @@ def needs(scope: str, authorize: Authorize) -> Any:  # noqa: ANN401 - FastAPI's 
             )
         return caller
 
+    vars(check)["scope"] = scope
     return Depends(check)
+
+
+def scope_of(route: APIRoute) -> str | None:
+    """Return the scope that a route asks for by `needs`; None if it asks for none."""
+    asked = [vars(one.call).get("scope") for one in route.dependant.dependencies if one.call]
+    return next((scope for scope in asked if scope), None)
 
 
 def _unknown(detail: str, challenge: str) -> ProblemError:

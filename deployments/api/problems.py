@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import httpx
@@ -32,6 +32,7 @@ from astrid_training.errors import (
 )
 from astrid_training.settings import SettingsError
 from astrid_training.store import StoreUnavailableError
+from deployments.api.limits import MOST_BODY_BYTES, Gate, Limits
 
 __all__ = [
     "KINDS",
@@ -39,13 +40,13 @@ __all__ = [
     "ProblemError",
     "ProblemRoute",
     "answer_problem",
+    "check_wait",
     "documented",
+    "gated",
     "told",
 ]
 
 MEDIA_TYPE = "application/problem+json"
-MOST_BODY_BYTES = 256 * 1024
-"""Parameters of a collection take some hundred bytes; lists of surveys and classes, some thousand."""
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 AGAIN_S = 10
 
@@ -90,6 +91,7 @@ KINDS = MappingProxyType(
         ),
         "too-large": Kind(413, "The body is too large", f"send at most {MOST_BODY_BYTES} bytes"),
         "invalid": Kind(422, "Values are refused", "1 value is refused"),
+        "too-many": Kind(429, "Too many requests", "ask again in 3 s"),
         "broken": Kind(500, "The API failed", "tell the operator the request_id"),
         "unavailable": Kind(
             503, "Something that is needed does not answer", "the Prefect server does not answer"
@@ -128,8 +130,11 @@ class ProblemError(HTTPException):
 class ProblemRoute(APIRoute):
     """A route that answers its own failures, so that the application around it never sees them.
 
-    It also bounds the body, names the request and writes a line to the log.
+    It also counts who asks, bounds the body, names the request and writes a line to the log.
     """
+
+    gate: ClassVar[Gate] = Gate(Limits())
+    """Of all routes of one API; see `gated`."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return what handles a request."""
@@ -138,7 +143,9 @@ class ProblemRoute(APIRoute):
         async def handle(request: Request) -> Response:
             started = time.perf_counter()
             try:
-                response = await inner(_bounded(request))
+                request.state.astrid_gate = self.gate
+                check_wait(self.gate.wait_of_address(request))
+                response = await inner(_bounded(request, self.gate.limits.body_bytes))
             except Exception as error:  # noqa: BLE001 - the host's own handlers are not ours to use
                 response = answer_problem(request, error)
             return told(request, response, started)
@@ -155,6 +162,22 @@ class ProblemRoute(APIRoute):
             await told(request, response, time.perf_counter())(scope, receive, send)
             return
         await super().handle(scope, receive, send)
+
+
+def gated(gate: Gate) -> type[ProblemRoute]:
+    """Return the class of the routes that this gate lets requests into."""
+    return type("GatedRoute", (ProblemRoute,), {"gate": gate})
+
+
+def check_wait(wait_s: int) -> None:
+    """Return if nobody has to wait.
+
+    Raises:
+        ProblemError: that says for how long.
+    """
+    if wait_s:
+        again = {"Retry-After": str(wait_s)}
+        raise ProblemError("too-many", f"ask again in {wait_s} s", headers=again)
 
 
 def answer_problem(request: Request, error: Exception) -> Response:
@@ -201,11 +224,13 @@ def told(request: Request, response: Response, started: float) -> Response:
     return response
 
 
-def _bounded(request: Request) -> Request:
+def _bounded(request: Request, most: int) -> Request:
     """Return the request with a body that raises when it passes the bound."""
-    too_large = ProblemError("too-large", f"send at most {MOST_BODY_BYTES} bytes")
+    # what was not read yet shall not be read either
+    close = {"Connection": "close"}
+    too_large = ProblemError("too-large", f"send at most {most} bytes", headers=close)
     said = request.headers.get("Content-Length", "")
-    if said.isdecimal() and int(said[:20]) > MOST_BODY_BYTES:
+    if said.isdecimal() and int(said[:20]) > most:
         raise too_large
     got = 0
 
@@ -213,7 +238,7 @@ def _bounded(request: Request) -> Request:
         nonlocal got
         message = await request.receive()
         got += len(message.get("body", b""))
-        if got > MOST_BODY_BYTES:
+        if got > most:
             raise too_large
         return message
 
@@ -316,7 +341,7 @@ _SCHEMA: dict[str, Any] = {
 def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
     """Return what OpenAPI is told of the problems of an endpoint."""
     answers: dict[int | str, dict[str, Any]] = {}
-    for code in codes:
+    for code in (*codes, "too-many"):
         kind = KINDS[code]
         example: dict[str, Any] = {
             "type": f"urn:astrid-training:problem:{code}",

@@ -16,6 +16,7 @@ from astrid_training.patience import Patience, persist
 from astrid_training.settings import Settings, resolve
 from astrid_training.store import Store, open_store
 from astrid_training.warming import WarmDataset
+from deployments.api.limits import Gate, Limits
 
 __all__ = ["Loads", "Service", "TooManyLoadsError"]
 
@@ -62,7 +63,11 @@ class Service:
     """Places and limits of one API."""
 
     def __init__(
-        self, settings: Settings | None, deployment: str, processors: Collection[str]
+        self,
+        settings: Settings | None,
+        deployment: str,
+        processors: Collection[str],
+        limits: Limits | None = None,
     ) -> None:
         """Keep them; nothing is contacted.
 
@@ -70,11 +75,14 @@ class Service:
             settings: where everything lies; None: as the environment and the home say.
             deployment: whose runs collections are.
             processors: classes beside our own that a request may name.
+            limits: of requests; None: the usual ones.
         """
         self._given = settings
         self.deployment = deployment
         self.processors = frozenset({DEFAULT_PROCESSOR, *processors})
         self.loads = Loads()
+        self.gate = Gate(limits or Limits())
+        """Counts the requests of all routes."""
         self.starting = Lock()
         """Held by who starts a run: of several at once a server on SQLite refuses most."""
 

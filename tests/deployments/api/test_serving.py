@@ -103,7 +103,7 @@ def test_where_it_listens_is_said(command: Command, monkeypatch: pytest.MonkeyPa
     assert "TLS" in everybody.stderr
     taken = command("api", "--port", url.rpartition(":")[2])
     assert (taken.exit_code, len(served)) == (1, 2)
-    for _, listening, _ in served:
+    for _, listening, *_ in served:
         listening.close()
 
 
