@@ -31,6 +31,11 @@ __all__ = [
 ]
 
 BEST, LAST = "best.pt", "last.pt"
+NAMES = {
+    BEST: {"key", "step", "model"},
+    LAST: {"key", "losses", "looks", "model", "optimiser", "scaler", "random", "cuda_random"},
+}
+"""What each holds; a state has no number of its version, since it is only ever gone on from on its machine."""
 KEPT_S = 30 * 86_400
 FREE = (
     "threshold",
@@ -149,6 +154,11 @@ class Checkpoints:
             raise CheckpointError(
                 f"{path} is damaged ({type(error).__name__}); remove it to train from the start"
             ) from error
+        if not isinstance(state, dict) or not NAMES[name] <= state.keys():
+            raise CheckpointError(
+                f"{path} is of another version of this package, or of something else; remove it to train "
+                "from the start"
+            )
         if state["key"] != self.key:
             raise CheckpointError(
                 f"{path} is of a training with other parameters or samples; give another folder, or "

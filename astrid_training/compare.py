@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from astrid_training.catalogue import TrainingDatasetManager
 from astrid_training.drift import Drift, Untested, find_drift, labels_of
 from astrid_training.errors import DatasetNotFoundError
+from astrid_training.formats import check_format
 from astrid_training.records import TrainingDataset
 from astrid_training.samples import read_samples
 from astrid_training.samples_twice import Twice, new_twice
@@ -168,8 +169,10 @@ def compare_datasets(store: Store, before: TrainingDataset, after: TrainingDatas
 
     Raises:
         MissingObjectError: if the table of one is not in the store.
-        StoreCorruptError: if it is damaged.
+        StoreCorruptError: if it is damaged, or of a later format.
     """
+    for one in (before, after):
+        check_format(one)
     return compare(*(read_samples(store, one.samples_key) for one in (before, after)))
 
 

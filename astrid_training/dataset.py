@@ -20,12 +20,11 @@ from torch.utils.data import Dataset
 from astrid_training.augment import Augmentation, key_numbers
 from astrid_training.catalogue import get_dataset
 from astrid_training.database import open_database
-from astrid_training.errors import StoreCorruptError
+from astrid_training.formats import check_format
 from astrid_training.gather import Poses
 from astrid_training.items import Batch, Context, Sample, Stacked, collate
 from astrid_training.local_cache import CACHE_BYTES, LocalCache
 from astrid_training.pack_parts import LoadedChannel, PackReader, fold_masks, planes_of
-from astrid_training.packs import FORMAT_VERSION
 from astrid_training.params import PreprocessSpec
 from astrid_training.processors import recipe_of
 from astrid_training.records import TrainingDataset
@@ -271,11 +270,7 @@ def samples_of(
     augmentation: Augmentation | None,
 ) -> tuple[PackReader, pa.Table]:
     """Return what reads a dataset's packs, and the rows that a model may see, once all fits."""
-    if record.format_version > FORMAT_VERSION:
-        raise StoreCorruptError(
-            f"dataset {record.name} has format {record.format_version}, this version reads up to "
-            f"{FORMAT_VERSION}; load it with the version of this package that collected it"
-        )
+    check_format(record)
     recipe_of(record).check()
     spec = PreprocessSpec(**record.preprocess_spec)
     planes_of(spec, channels)

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from sqlalchemy import Engine
 
 from astrid_training.assemble import Assembled, check_funnel
+from astrid_training.formats import check_format
 from astrid_training.packs import PackCache
 from astrid_training.params import OVERRIDES, TrainingDataCollectionParams
 from astrid_training.publish import Collected, publish
@@ -70,8 +71,10 @@ def derive_dataset(
 
     Raises:
         CollectionGateError: if a gate fails.
+        StoreCorruptError: if the origin is damaged, or of a later format.
         ValueError: if a sample is not of the origin or is there twice, or a field is of another kind.
     """
+    check_format(origin)
     table = read_samples(store, origin.samples_key)
     assembled = _chosen(table, [sample.sample_key for sample in samples], origin)
     run = Collected(

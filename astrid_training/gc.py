@@ -13,6 +13,7 @@ from astrid_training.audit import record
 from astrid_training.catalogue import LEFTOVER_AGE
 from astrid_training.database import query
 from astrid_training.errors import ForeignStoreError
+from astrid_training.formats import check_all_formats
 from astrid_training.presence import objects_of
 from astrid_training.samples import read_samples
 from astrid_training.store import ObjectInfo, Store
@@ -64,8 +65,9 @@ def find_garbage(engine: Engine, store: Store, older_than: timedelta = GRACE) ->
     Raises:
         ForeignStoreError: if the store's datasets are not those of the database.
         MissingObjectError: if a dataset's table of samples has gone; what it named is not known then.
-        StoreCorruptError: if such a table is damaged.
+        StoreCorruptError: if such a table is damaged, or a dataset is of a later format.
     """
+    check_all_formats(engine)
     before = datetime.now(UTC) - older_than
     listed = [info for folder in FOLDERS for info in _objects(store, folder)]
     used = _referenced(engine, store, before, {info.key for info in listed})

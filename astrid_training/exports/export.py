@@ -22,6 +22,7 @@ from astrid_training.exports.folder import whole_folder, write_manifest
 from astrid_training.exports.papers import write_papers
 from astrid_training.exports.pixels import StoredPixels
 from astrid_training.exports.sky import SkyReader
+from astrid_training.formats import check_format
 from astrid_training.packs import PackCache
 from astrid_training.params import PreprocessSpec
 from astrid_training.progress import progress
@@ -101,9 +102,10 @@ def export_dataset(
         ExportRefusedError: if nothing may be exported, something else is in the folder, or the disk
             is too small.
         MissingObjectError: if the store lacks a pack.
-        StoreCorruptError: if an object is not what its name promises.
+        StoreCorruptError: if an object is not what its name promises, or the format is a later one.
         OSError: if the folder cannot be written.
     """
+    check_format(dataset)
     spec = PreprocessSpec(**dataset.preprocess_spec)
     pixels = StoredPixels(packs, spec, with_margin=wanted.with_margin)
     samples = read_samples(packs.store, dataset.samples_key)

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 from packaging.requirements import Requirement
+from packaging.version import InvalidVersion, Version
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
@@ -17,8 +18,10 @@ from astrid_training.errors import (
     DatabaseUnavailableError,
     MissingObjectError,
 )
+from astrid_training.formats import later_formats
 from astrid_training.migrate import migrations
 from astrid_training.optional_indexes import index_states
+from astrid_training.packs import FORMAT_VERSION
 from astrid_training.patience import BRIEF
 from astrid_training.settings import ENVIRONMENT, Settings
 from astrid_training.store import StoreUnavailableError, open_store
@@ -31,7 +34,8 @@ __all__ = ["Check", "checks"]
 PROBE = "doctor/probe"
 TIMEOUT_S = 5.0
 ROLE_FILE = "sql/roles/astrid_training.sql"
-RESTART = "run the server with the client's version: `astrid-training down`, then `up`"
+RESTART = "`astrid-training down`, then `up`"
+OLDEST_POSTGRES = 14  # what is tried: docs/reference/compatibility.md
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +120,19 @@ def _database(settings: Settings) -> Iterator[Check]:
         return
     with engine.connect() as connection:
         number = connection.dialect.server_version_info or ()
-    yield _good("database", f"PostgreSQL {'.'.join(map(str, number))} answers")
+    found = f"PostgreSQL {'.'.join(map(str, number))} answers"
+    if number and number[0] < OLDEST_POSTGRES:
+        cure = f"upgrade the server; {OLDEST_POSTGRES} is the oldest that this version knows"
+        yield _bad("database", found, cure)
+    else:
+        yield _good("database", found)
     migrated = _migrated(engine)
     yield migrated
     if migrated.ok:
-        yield _rights(engine)
+        rights = _rights(engine)
+        yield rights
+        if rights.ok:
+            yield _formats(engine)
         yield from _indexes(engine)
 
 
@@ -152,6 +164,17 @@ def _migrated(engine: Engine) -> Check:
     if missing := [name for name, row in done.items() if row is None]:
         return _bad("migrations", f"not applied: {', '.join(missing)}", cure)
     return _good("migrations", f"all {len(known)} applied")
+
+
+def _formats(engine: Engine) -> Check:
+    if later := later_formats(engine):
+        told = ", ".join(f"{number} of format {form}" for form, number in later.items())
+        return _bad(
+            "store format",
+            f"this version reads up to {FORMAT_VERSION}; of the datasets are {told}",
+            "install the version that collected them",
+        )
+    return _good("store format", f"{FORMAT_VERSION}, what this version reads")
 
 
 def _rights(engine: Engine) -> Check:
@@ -215,10 +238,13 @@ def _prefect(settings: Settings) -> Iterator[Check]:
     if reply.status_code == httpx.codes.UNAUTHORIZED:
         yield _bad("Prefect server", f"{mask_url(api)} wants another password", LET_IN)
         return
-    ours, theirs = version("prefect"), reply.json()
-    detail = f"{mask_url(api)} is healthy; server {theirs}, client {ours}"
-    same = ours == theirs
-    yield _good("Prefect server", detail) if same else _bad("Prefect server", detail, RESTART)
+    ours, theirs = version("prefect"), _version_told(reply)
+    detail = f"{mask_url(api)} is healthy; server {theirs or 'of no known version'}, client {ours}"
+    cure = _cure_of_version("prefect", ours, api)
+    same = ours == str(theirs)
+    yield _good("Prefect server", detail) if same else _bad("Prefect server", detail, cure)
+    if theirs is None:
+        return
     yield _worker(api)
     yield _blocks(settings, api)
 
@@ -288,10 +314,26 @@ def _mlflow(settings: Settings) -> Check:
     if reply.status_code == httpx.codes.UNAUTHORIZED:
         cure = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
         return _bad("MLflow", f"{mask_url(uri)} wants another password", cure)
-    ours, theirs = version("mlflow"), reply.text.strip()
-    detail = f"healthy; server {theirs}, client {ours}"
-    same = theirs.split(".")[0] == ours.split(".")[0]  # its REST interface holds within a major
-    return _good("MLflow", detail) if same else _bad("MLflow", detail, RESTART)
+    ours, theirs = version("mlflow"), _version_told(reply)
+    detail = f"healthy; server {theirs or 'of no known version'}, client {ours}"
+    cure = _cure_of_version("mlflow", ours, uri)
+    if theirs is None or theirs.major != Version(ours).major:  # its REST interface holds within one
+        return _bad("MLflow", detail, cure)
+    older = theirs.release[:2] < Version(ours).release[:2]
+    return Check("MLflow", ok=True, detail=detail, cure=cure if older else "")
+
+
+def _version_told(reply: httpx.Response) -> Version | None:
+    """Return the version that a server tells as text or as JSON; None if it tells none."""
+    try:
+        return Version(reply.text.strip().strip('"')) if reply.is_success else None
+    except InvalidVersion:
+        return None
+
+
+def _cure_of_version(package: str, ours: str, url: str) -> str:
+    where = f"install {package}=={ours} where the server runs" if is_far(url) else RESTART
+    return f"run the server with the client's version: {where}"
 
 
 def _get(url: str, headers: dict[str, str] | None = None) -> httpx.Response:
