@@ -6,7 +6,7 @@ BIN := .venv/bin
 # tests/scheduling.py says what stays together and in which order it comes
 TWO_AT_ONCE := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install demo test test-all trust docs peers bench check format lock down clean
+.PHONY: help install demo test test-all trust docs peers bench audit check format lock down clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,6 +56,20 @@ peers: .peers/installed ## Other people's tools to measure beside, in .peers; ou
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --target .peers -r $<
 	@touch $@
 
+AUDIT_URL ?= https://api.osv.dev/v1/query
+AUDIT := .audit/bin/pip-audit --no-deps --disable-pip --progress-spinner off -s osv --osv-url $(AUDIT_URL)
+
+audit: .audit/installed ## Known vulnerabilities of the locked versions; asks osv.dev for each. AUDIT_OPTIONS='--ignore-vuln ID' passes one over.
+	@$(AUDIT) $(AUDIT_OPTIONS) -r constraints.txt > .audit/found 2> .audit/said || true; cat .audit/found; tail -n 1 .audit/said
+	@grep -qE '^(Found|No known vulnerabilities)' .audit/said \
+	  || { echo 'nothing was audited: $(AUDIT_URL) gave no answer; it takes the network, or AUDIT_URL of a mirror'; exit 1; }
+	@! grep -q '^Found' .audit/said
+
+.audit/installed: Makefile
+	@rm -rf .audit && $(PYTHON) -m venv .audit
+	@.audit/bin/python -m pip install --disable-pip-version-check --quiet pip-audit==2.10.1 # a tree of its own: it shall not shape ours
+	@touch $@
+
 bench: install ## Measure, print, and write benchmarks/RESULTS.md.
 	@$(MAKE) --no-print-directory peers || echo 'without peers: their rows will say so'
 	@$(BIN)/python -m benchmarks.run
@@ -71,4 +85,4 @@ down: ## Stop the embedded stack.
 	@$(BIN)/astrid-training down
 
 clean: ## Remove .venv and caches; data in the home folder stay.
-	rm -rf .venv .peers .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .peers .audit .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
