@@ -134,7 +134,8 @@ def _referenced(engine: Engine, store: Store, before: datetime, listed: set[str]
     if there and not listed.intersection(tables):
         raise ForeignStoreError(
             f"{store.url} holds {there} tables of samples, none of a dataset in this database; "
-            "correct ASTRID_DATABASE_URL or ASTRID_STORE_URL, which belong together"
+            "correct ASTRID_DATABASE_URL or ASTRID_STORE_URL, which belong together, or collect again "
+            "if this database's first collection was cut off"
         )
     for key in tables:
         used |= objects_of(read_samples(store, key))

@@ -13,6 +13,8 @@ from io import SEEK_CUR, SEEK_END, SEEK_SET, RawIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from astrid_training.files import telling_what_is_full
+
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
     from typing_extensions import Buffer
@@ -107,6 +109,11 @@ class Part:
         Raises:
             OSError: if the disk is full or the folder cannot be written.
         """
+        with telling_what_is_full(self.path):
+            self._write(pieces)
+        self.extents = joined([*self.extents, *((s, s + len(data)) for s, data in pieces)])
+
+    def _write(self, pieces: Sequence[tuple[int, bytes]]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -122,7 +129,6 @@ class Part:
             os.write(log, entries)
         finally:
             os.close(log)
-        self.extents = joined([*self.extents, *((s, s + len(data)) for s, data in pieces)])
 
     def _read_log(self) -> list[Extent]:
         """Return the extents of all whole entries, none where the file itself is not there."""

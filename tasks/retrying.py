@@ -1,6 +1,5 @@
 """Which failures are worth another attempt, and how many."""
 
-import errno
 import random
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from astrid_training.errors import (
     WorkerLostError,
     WorkerTimeoutError,
 )
+from astrid_training.files import DISK_FULL
 from astrid_training.store import StoreRefusedError, StoreUnavailableError
 from astrid_training.tracking import TrackingUnavailableError
 from tasks.deployment_runs import DeploymentMissingError, ServerUnavailableError
@@ -99,7 +99,7 @@ def _is_busy_answer(error: BaseException) -> bool:
 
 
 def _is_full(error: BaseException) -> bool:
-    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+    return isinstance(error, OSError) and error.errno in DISK_FULL
 
 
 KINDS = (

@@ -1,8 +1,9 @@
-"""A collection as a process of its own, so that it can be killed: what it needs comes on stdin."""
+"""A collection as a process of its own, so that it can be killed: what it needs comes on stdin, what it made goes out."""
 
 import importlib.util
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from sqlalchemy import create_engine
@@ -21,7 +22,8 @@ def main() -> None:
     store = Store(asked["store_url"], Credentials(**asked["credentials"]))
     home = Path(asked["home"])
     sky = parts.Sky(create_engine(asked["database_url"]), home, home / "truth.jsonl", store)
-    parts._collect_from(sky)(**asked["params"])
+    published = parts._collect_from(sky)(**asked["params"])
+    sys.stdout.write(json.dumps(asdict(published)))
 
 
 if __name__ == "__main__":

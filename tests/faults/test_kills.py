@@ -1,14 +1,11 @@
 """Whatever is killed, whenever: the next collection makes the same dataset, and nothing is half there."""
 
-import json
-import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,8 +19,9 @@ from astrid_training.gc import FOLDERS, clear_away
 from astrid_training.packs import pack_key, put_array
 from astrid_training.records import PublishedDataset
 from astrid_training.store import Store
+from tests.faults.buckets import into_bucket
+from tests.faults.processes import CollectOnce
 
-HERE = Path(__file__).parent
 PARAMS = {"as_of": datetime(2030, 1, 1, tzinfo=UTC).isoformat()}
 CollectFrom = Callable[[Any], Callable[..., PublishedDataset]]
 
@@ -31,10 +29,7 @@ CollectFrom = Callable[[Any], Callable[..., PublishedDataset]]
 @pytest.fixture
 def in_bucket(sky: Any, s3_server: Any) -> Any:
     """The small sky with its files in a bucket, so that they have to be fetched."""
-    bucket = s3_server.make_store()
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda key: bucket.put(key, sky.store.get(key)), sky.store.keys("")))
-    return replace(sky, store=bucket)
+    return into_bucket(sky, s3_server)
 
 
 @pytest.fixture
@@ -48,22 +43,7 @@ def undisturbed(sky: Any, databases: Any, collect_from: CollectFrom) -> Iterator
 
 def killed_at(sky: Any, credentials: Any, fault: str) -> None:
     """Collect in another process, which must die of `fault`."""
-    asked = {
-        "conftest": str(HERE.parent / "conftest.py"),
-        "store_url": sky.store.url,
-        "credentials": asdict(credentials),
-        "database_url": sky.engine.url.render_as_string(hide_password=False),
-        "home": str(sky.home),
-        "params": PARAMS,
-    }
-    done = subprocess.run(
-        [sys.executable, HERE / "collect_once.py"],
-        input=json.dumps(asked),
-        env={**os.environ, "ASTRID_FAULT": fault},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = CollectOnce(sky, PARAMS, credentials, ASTRID_FAULT=fault).end()
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
