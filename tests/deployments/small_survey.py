@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +62,15 @@ def steps_of(client: SyncPrefectClient, flow_run_id: str) -> list[tuple[str, str
 
 
 def python(
-    ready: Any, code: str, *arguments: str, **environment: str
+    ready: Any,
+    code: str,
+    *arguments: str,
+    within: Sequence[str | Path] = (),
+    **environment: str,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `code` in a process of its own, in the stack's home."""
+    """Run `code` in a process of its own, in the stack's home; `within` is a command that runs it."""
     return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
+        [*within, sys.executable, "-c", code, *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -75,10 +80,11 @@ def python(
 
 
 def run_flow(
-    ready: Any, asked: dict[str, Any], fault: str = ""
+    ready: Any, asked: dict[str, Any], fault: str = "", within: Sequence[str | Path] = ()
 ) -> subprocess.CompletedProcess[str]:
     """Run the collection in a process of its own, as a worker does, with a fault where asked."""
-    return python(ready, COLLECT.read_text(), json.dumps(asked), ASTRID_FAULT=fault)
+    code = COLLECT.read_text()
+    return python(ready, code, json.dumps(asked), within=within, ASTRID_FAULT=fault)
 
 
 def told(run: subprocess.CompletedProcess[str]) -> dict[str, Any]:

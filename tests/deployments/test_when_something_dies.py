@@ -17,6 +17,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.states import Cancelling
 from sqlalchemy import Engine, text
 
 from astrid_training.database import open_database
@@ -31,12 +32,22 @@ from tests.deployments.small_survey import quiet
 pytestmark = pytest.mark.slow
 
 Reconcile = Callable[..., list[tuple[str, str]]]
+STEPS = (
+    "fetch_validated_detections",
+    "download_fits",
+    "preprocess",
+    "make_masks",
+    "score_quality",
+    "persist_dataset",
+    "log_lineage",
+    "trigger_training",
+)
 PACKS = ("images/", "flags/", "significance/", "masks/", "measures/")
 
 
 @dataclass(frozen=True)
 class Held:
-    """A collection's run that stands still before it draws masks."""
+    """A collection's run that stands still before a step's work."""
 
     number: int
     name: str
@@ -71,9 +82,9 @@ def until(holds: Callable[[], Any], timeout_s: float = 90.0) -> None:
 def hold(
     stack: Any, client: SyncPrefectClient, request: pytest.FixtureRequest
 ) -> Callable[..., Held]:
-    """Return a function that starts a batch's collection and returns when it stands still."""
+    """Return a function that starts a batch's collection and returns when it stands still, before it draws masks unless told."""
 
-    def begin(number: int, **environment: str) -> Held:
+    def begin(number: int, step: str = "make_masks", **environment: str) -> Held:
         name, batch_id = f"case {number}", f"batch-{uuid4()}"
         gate = stack.home / "run" / batch_id
         gate.touch()
@@ -87,9 +98,10 @@ def hold(
             "allow_sparse_splits": True,
             "batch_samples": 64,
             "preprocess": pixels(number),
-            "trigger_training": False,
+            "trigger_training": step == "trigger_training",
+            "training_steps": 2,
         }
-        fault = {"ASTRID_FAULT": f"make_masks:before:wait={gate}"}
+        fault = {"ASTRID_FAULT": f"{step}:before:wait={gate}"}
         client.update_deployment(
             deployment.id,
             DeploymentUpdate(parameters=asked, job_variables={"env": fault | environment}),
@@ -97,7 +109,7 @@ def hold(
         run = forward_batch(batch_id, datetime.now(UTC))
         until(lambda: gate.read_text().endswith("\n"))
         process = psutil.Process(int(gate.read_text().split()[0]))
-        until(lambda: ("make_masks", "Running") in steps_of(client, run.id))
+        until(lambda: (step, "Running") in steps_of(client, run.id))
         return Held(number, name, batch_id, run.id, process, gate)
 
     return begin
@@ -266,4 +278,42 @@ def test_a_database_that_stays_away(
     up(stack.home)
     assert kinds(reconcile(), held) == {"refused batch"}
     following = start_deployment_run(COLLECTION, {"trigger": "batch"})
+    check_published(held, following.id)
+
+
+def test_mlflow_that_stays_away_and_a_dataset_that_is_logged_later(
+    stack: Any, client: SyncPrefectClient, hold: Any, check_published: Any, reconcile: Reconcile
+) -> None:
+    held = hold(9, "log_lineage", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
+
+    kill(stack, "mlflow")
+
+    held.gate.unlink()
+    until(lambda: state_of(client, held.run_id) == "Failed")
+    state = client.read_flow_run(held.run_id).state
+    assert state is not None
+    assert state.message is not None
+    assert "TrackingUnavailableError: MLflow at http://" in state.message
+    assert "start it with `astrid-training up` or correct MLFLOW_TRACKING_URI" in state.message
+    up(stack.home)
+    ((kind, what),) = reconcile()
+    assert kind == "dataset without lineage"
+    assert held.name in what
+    check_published(held, start_deployment_run(COLLECTION, {}).id)
+
+
+@pytest.mark.parametrize(("number", "step"), enumerate(STEPS, 20))
+def test_a_run_that_a_person_cancels_at_any_step(
+    client: SyncPrefectClient, hold: Any, check_published: Any, number: int, step: str
+) -> None:
+    held = hold(number, step)
+
+    client.set_flow_run_state(held.run_id, Cancelling())
+
+    until(lambda: state_of(client, held.run_id) == "Cancelled")
+    until(lambda: not held.process.is_running())
+    held.gate.unlink()
+    assert "Running" not in states_of_steps(client, held.run_id)
+    is_published = step in {"log_lineage", "trigger_training"}
+    following = start_deployment_run(COLLECTION, {} if is_published else {"trigger": "batch"})
     check_published(held, following.id)

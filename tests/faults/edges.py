@@ -159,9 +159,17 @@ class Connection(AnsweringConnection):
     """A session in which whatever goes to the server and back is a call."""
 
     injector: Injector
+    _of_commit: str | None = None
+
+    def commit(self) -> None:
+        self._of_commit = self.injector.befalls("commit")
+        try:
+            super().commit()
+        finally:
+            self._of_commit = None
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
-        what = self.injector.befalls("database")
+        what = self._of_commit or self.injector.befalls("database")
         if what == "killed":
             raise self.injector.killed()
         if what in SQLSTATES and self.pgconn.transaction_status != TransactionStatus.ACTIVE:

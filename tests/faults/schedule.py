@@ -9,11 +9,11 @@ from typing import Literal
 
 __all__ = ["KINDS", "Edge", "Fault", "Injector", "Killed", "Kind", "Schedule"]
 
-Edge = Literal["store", "database", "disk"]
+Edge = Literal["store", "database", "commit", "disk"]
 Kind = Literal["folder", "bucket"]
 
-CALLS: dict[Edge, int] = {"store": 120, "database": 270, "disk": 26}
-"""About as many as an undisturbed collection makes; the last sixth publishes."""
+CALLS: dict[Edge, int] = {"store": 98, "database": 260, "commit": 7, "disk": 26}
+"""Of an undisturbed collection, at least; the last commit, and the last sixth of all else, publishes."""
 KINDS: dict[str, tuple[str, ...]] = {
     "folder": ("killed", "killed within", "killed after", "fails", "full", "denied", "clock"),
     "bucket": (
@@ -24,6 +24,7 @@ KINDS: dict[str, tuple[str, ...]] = {
         *("killed", "killed after", "lost before", "lost after", "refused"),
         *("serialization", "deadlock", "lock timeout", "statement timeout", "clock"),
     ),
+    "commit": ("killed", "killed after", "lost before", "lost after", "serialization"),
     "disk": ("killed", "full"),
 }
 """Faults by the edge that they befall; the store's by what it is."""
@@ -63,15 +64,15 @@ class Schedule:
         """Return the schedule of a seed."""
         draw = random.Random(seed)
         kind: Kind = draw.choice(("folder", "bucket", "bucket"))
-        edges: tuple[Edge, ...] = ("store", "store", "database", "database")
+        edges: tuple[Edge, ...] = ("store", "store", "database", "commit")
         if kind == "bucket":
             edges = (*edges, "disk")  # what lies in a folder is not copied
         faults = {}
         for nth in range(1, 1 + draw.randint(1, 5)):
             edge = draw.choice(edges)
             most = CALLS[edge]
-            # later ones befall later tries
-            call = draw.choice((draw.randrange(nth * most), most - draw.randrange(most // 6)))
+            last = most - 1 - draw.randrange(max(1, most // 6))
+            call = draw.choice((draw.randrange(nth * most), last))  # later ones befall later tries
             what = draw.choice(KINDS[kind if edge == "store" else edge])
             faults[edge, call] = Fault(edge, call, what)
         remedies = tuple(draw.choices(REMEDIES, k=len(faults) + 1))

@@ -14,9 +14,7 @@ from tests.tally import Tally
 pytestmark = [pytest.mark.slow, pytest.mark.trust]
 
 
-@pytest.mark.parametrize(
-    "moment", ["store_pack:before", "store_pack:after", "register_stamps:before"]
-)
+@pytest.mark.parametrize("moment", ["store_pack:after", "register_stamps:before"])
 def test_both_end_with_it(
     copy_tiny: Callable[[], Any],
     asked: dict[str, Any],
