@@ -3,10 +3,11 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+SOAK_MINUTES ?= 30
 # tests/scheduling.py says what stays together and in which order it comes
 TWO_AT_ONCE := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install demo test test-all trust docs peers bench audit check format lock down clean
+.PHONY: help install demo test test-all trust soak docs peers bench audit check format lock down clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,6 +35,9 @@ test-all: install ## The slow tests too.
 
 trust: install ## Faults, corruption, bad input, load: 20 minutes; the figures go to docs/explanation/trust.md.
 	@$(BIN)/pytest -q $(TWO_AT_ONCE) -m trust --trust --trust-page
+
+soak: install ## 30 minutes of reviews, faults and collections (SOAK_MINUTES=); docs/explanation/soak.md.
+	@$(BIN)/python -m tests.load.soak --minutes $(SOAK_MINUTES) --page
 
 check: install ## Lint, format, types, direction of imports, then the tests.
 	$(BIN)/ruff check .
