@@ -13,6 +13,7 @@ from astrid_training.assemble import assemble
 from astrid_training.catalogue import get_dataset
 from astrid_training.description import Description
 from astrid_training.memory import give_back
+from astrid_training.optional_indexes import index_warnings
 from astrid_training.packs import put_table
 from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.records import BuiltBatch, Leaks, Plan, PublishedDataset, Selection
@@ -31,8 +32,9 @@ def select_subjects(
     """Write the selection to the store and return its name; see `selection.select_subjects`."""
     with place.database().connect() as connection:
         table = selection.select_subjects(connection, params, as_of)
+        warnings = index_warnings(connection)
     digest = put_table(place.store(), "selections", table)
-    selected = Selection(digest, as_of, table.num_rows, table["reason"].null_count)
+    selected = Selection(digest, as_of, table.num_rows, table["reason"].null_count, warnings)
     del table
     give_back()
     return selected

@@ -12,9 +12,18 @@ from sqlalchemy.exc import DBAPIError
 from astrid_training.database import query, unhurried
 from astrid_training.migrate import MigrationError
 
-__all__ = ["IndexState", "OptionalIndex", "build_indexes", "index_states", "optional_indexes"]
+__all__ = [
+    "IndexState",
+    "OptionalIndex",
+    "build_indexes",
+    "index_states",
+    "index_warnings",
+    "optional_indexes",
+]
 
 LOCK = 0x41535453  # one builder at a time; the number only has to be ours
+LARGE_ROWS = 100_000
+"""Of a table that is no longer read from end to end without anybody noticing."""
 PLACE = re.compile(r"\bON (\w+) \((\w+)\)")
 
 
@@ -70,6 +79,22 @@ def _read(name: str) -> OptionalIndex:
 def index_states(connection: Connection) -> list[IndexState]:
     """Return each optional index and whether it is there; any whole index on its column counts."""
     return [IndexState(index, _state(connection, index)) for index in optional_indexes()]
+
+
+def index_warnings(connection: Connection, least_rows: int = LARGE_ROWS) -> list[str]:
+    """Return a sentence for each large table that each collection reads whole for want of an index."""
+    lacking = [one.index for one in index_states(connection) if one.state in {"absent", "broken"}]
+    rows = {one.table: _rows(connection, one.table) for one in lacking}
+    return [
+        f"{one.table} has about {rows[one.table]:,} rows and no index on {one.column}, so each "
+        "collection reads all of it; let its owner run `astrid-training migrate --with-indexes`"
+        for one in lacking
+        if rows[one.table] >= least_rows
+    ]
+
+
+def _rows(connection: Connection, table: str) -> int:
+    return int(connection.execute(query("table_rows"), {"table": table}).scalar_one())
 
 
 def _state(connection: Connection, index: OptionalIndex) -> str:

@@ -63,6 +63,8 @@ class Selection:
     selected: int
     """Subjects that people reviewed; kept ones and drops together."""
     kept: int
+    warnings: list[str] = field(default_factory=list)
+    """Sentences of what slowed it, each with its cure; nothing of the samples depends on it."""
 
 
 @dataclass(frozen=True, slots=True)

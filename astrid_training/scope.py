@@ -104,10 +104,11 @@ def fetch_sources(connection: Connection, observations: Sequence[str], as_of: da
 
 
 def _known_surveys(connection: Connection, wanted: Sequence[str] | None) -> list[str]:
-    known = {row.name: row.is_active for row in connection.execute(query("survey_names"))}
+    """Return the ids of the surveys."""
+    known = {row.name: row for row in connection.execute(query("survey_names"))}
     there = ", ".join(sorted(known)) or "none at all"
     if wanted is None:
-        active = [name for name, is_active in known.items() if is_active]
+        active = [row.id for row in known.values() if row.is_active]
         if not active:
             raise CollectionRefusedError(
                 f"no survey is active; name some in survey_ids: the surveys table has {there}"
@@ -118,7 +119,7 @@ def _known_surveys(connection: Connection, wanted: Sequence[str] | None) -> list
         raise CollectionRefusedError(
             f"no survey named {', '.join(unknown)}; the surveys table has {there}"
         )
-    return sorted(set(wanted))
+    return [known[name].id for name in sorted(set(wanted))]
 
 
 def _check_types(wanted: Sequence[str] | None) -> None:

@@ -116,6 +116,8 @@ def tell(outcome: Mapping[str, Any]) -> None:
     for row in outcome["funnel"]:
         why = "" if row["reason"] in {"selected", "kept"} else f": {explain(row['reason'])}"
         say(f"  {row['count']:>7} {row['reason']}{why}")
+    for warning in outcome.get("warnings", ()):
+        say(f"  warning: {warning}")
     say(f"  report: {outcome['report_url']}")
 
 

@@ -112,7 +112,7 @@ def _collect(
         if params.trigger_training:
             training_run_id = measured(trigger_training, dataset, params, entering=kept)
         track_run_metrics(mlflow_run_id, measured.whole())
-        return record_outcome(dataset, mlflow_run_id, training_run_id)
+        return record_outcome(dataset, mlflow_run_id, training_run_id, selection.warnings)
 
 
 def _build(

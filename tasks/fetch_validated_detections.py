@@ -38,5 +38,7 @@ def fetch_validated_detections(params: TrainingDataCollectionParams, as_of: date
     selection = workers.run(collection_steps.select_subjects, places.workplace(), params, as_of)
     logger = get_run_logger()
     logger.info("%d subjects reviewed, %d selected", selection.selected, selection.kept)
+    for warning in selection.warnings:
+        logger.warning("%s", warning)
     fault_point("fetch_validated_detections", "after")
     return selection

@@ -13,7 +13,7 @@ COPY (
         SELECT DISTINCT ON (observation_id) observation_id, processed_fits_path
         FROM preprocess_runs
         WHERE lower(status) IN ('completed', 'preprocessrunstatus.completed') AND processed_fits_path <> ''
-          AND observation_id IN (SELECT unnest(CAST(:observations AS uuid[])) UNION SELECT reference_observation_id FROM subtracted)
+          AND observation_id = ANY(ARRAY(SELECT unnest(CAST(:observations AS uuid[])) UNION SELECT reference_observation_id FROM subtracted))
           AND created_at <= :as_of AND COALESCE(completed_at, created_at) <= :as_of
         ORDER BY observation_id, completed_at DESC NULLS LAST, id
     )

@@ -6,7 +6,7 @@ COPY (
         SELECT o.id, o.observation_time, o.filter_band, o.seeing, o.pixel_scale, s.name AS survey
         FROM observations o
         JOIN surveys s ON s.id = o.survey_id
-        WHERE s.name = ANY(CAST(:surveys AS text[]))
+        WHERE o.survey_id = ANY(CAST(:surveys AS uuid[]))
           AND (CAST(:start AS timestamptz) IS NULL OR o.observation_time >= :start)
           AND (CAST(:end AS timestamptz) IS NULL OR o.observation_time < :end)
           AND (CAST(:bands AS text[]) IS NULL OR o.filter_band = ANY(CAST(:bands AS text[])))

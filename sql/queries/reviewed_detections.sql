@@ -2,7 +2,7 @@
 -- of the same thing), as CSV. A status alone counts only where there is no event, not even a later one: AstrID sets the status from the
 -- latest review, so a later event means that the status was not known yet. The box is that of a cone; within it positions are tested later.
 -- The detections of the exposures are read once: each further look at the table is another scan of all of it where the planner finds
--- an exposure's rows scattered.
+-- an exposure's rows scattered. Surveys are given by id: of a name the planner does not know whether it is the large one.
 -- Uses the indexes on observations (survey_id), (observation_time) and detections (observation_id) and, where they are there, the one
 -- on validation_events (detection_id) and ix_training_label_events_changes.
 COPY (
@@ -10,7 +10,7 @@ COPY (
         SELECT o.id, o.observation_time, o.filter_band, o.seeing, o.airmass, o.pixel_scale, o.exposure_time, s.name AS survey
         FROM observations o
         JOIN surveys s ON s.id = o.survey_id
-        WHERE s.name = ANY(CAST(:surveys AS text[]))
+        WHERE o.survey_id = ANY(CAST(:surveys AS uuid[]))
           AND (CAST(:start AS timestamptz) IS NULL OR o.observation_time >= :start)
           AND (CAST(:end AS timestamptz) IS NULL OR o.observation_time < :end)
           AND (CAST(:bands AS text[]) IS NULL OR o.filter_band = ANY(CAST(:bands AS text[])))

@@ -1,1 +1,1 @@
-SELECT name, is_active FROM surveys ORDER BY name
+SELECT CAST(id AS text) AS id, name, is_active FROM surveys ORDER BY name

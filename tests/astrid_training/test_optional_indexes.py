@@ -11,7 +11,12 @@ from sqlalchemy import Engine, text
 from astrid_training.database import open_database
 from astrid_training.errors import DatabaseRightsError
 from astrid_training.migrate import MigrationError, migrate
-from astrid_training.optional_indexes import build_indexes, index_states, optional_indexes
+from astrid_training.optional_indexes import (
+    build_indexes,
+    index_states,
+    index_warnings,
+    optional_indexes,
+)
 
 AstridDatabase = Callable[..., Engine]
 NAMES = [
@@ -139,3 +144,21 @@ def test_only_the_tables_owner_can_build_them(astrid: AstridDatabase) -> None:
     with pytest.raises(DatabaseRightsError, match="must be owner of table candidates"):
         build_indexes(visitor)
     visitor.dispose()
+
+
+def test_a_collection_warns_of_large_tables_alone(astrid: AstridDatabase) -> None:
+    engine = astrid(training_tables=False)
+    grown = text("UPDATE pg_class SET reltuples = 1500000 WHERE oid = to_regclass(:table)")
+    with engine.begin() as connection:
+        assert index_warnings(connection) == []
+        connection.execute(grown, {"table": "validation_events"})
+        (told,) = index_warnings(connection)
+    build_indexes(engine)
+    with engine.begin() as connection:
+        connection.execute(grown, {"table": "validation_events"})
+        assert index_warnings(connection) == []
+
+    assert told == (
+        "validation_events has about 1,500,000 rows and no index on detection_id, so each collection "
+        "reads all of it; let its owner run `astrid-training migrate --with-indexes`"
+    )

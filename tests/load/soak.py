@@ -7,6 +7,7 @@ documentation.
 
 import argparse
 import json
+import shutil
 import signal
 import sys
 import time
@@ -26,6 +27,7 @@ from prefect.client.orchestration import get_client
 from astrid_training.database import open_database
 from astrid_training.store import open_store
 from deployments.bootstrap import bootstrap
+from deployments.embedded.stack import status
 from tests.conftest import _run_stack
 from tests.load.ageing import let_days_pass
 from tests.load.breakages import BREAKAGES
@@ -102,12 +104,20 @@ def soak(home: Path, minutes: float, every: int, told: Path) -> Soak:
             let_days_pass(rounds, invariants, home)
         except Exception:  # noqa: BLE001 - whatever it was is told with what was seen until then
             seen.failure = traceback.format_exc()
+            _keep_evidence(home, told)
         seen.counts = {
             **rounds.counts,
             "datasets": len(invariants.seen),
             "requests": invariants.requests,
         }
     return seen
+
+
+def _keep_evidence(home: Path, told: Path) -> None:
+    """Keep the logs, and how each part stood, before all of it goes."""
+    shutil.copytree(home / "logs", told / "logs", dirs_exist_ok=True)
+    parts = {name: asdict(part) for name, part in status(home).parts.items()}
+    (told / "parts.json").write_text(json.dumps(parts, indent=2), encoding="utf-8")
 
 
 @contextmanager
