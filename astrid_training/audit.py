@@ -21,6 +21,7 @@ Action = Literal[
     "objects removed",
     "stamps forgotten",
     "restored",
+    "repaired",
 ]
 """Beside these, `read_audit` tells of datasets that were superseded or revoked."""
 

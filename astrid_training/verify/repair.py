@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import Connection
 
+from astrid_training.audit import record
 from astrid_training.catalogue import TrainingDatasetManager, get_dataset
 from astrid_training.database import query
 from astrid_training.digests import canonical_json
@@ -20,6 +21,7 @@ from astrid_training.records import TrainingDataset
 from astrid_training.sample_rows import stage_samples
 from astrid_training.samples import read_samples
 from astrid_training.splits import Assignment
+from astrid_training.users import user_name
 from astrid_training.verify.facts import facts_of, is_proved
 from astrid_training.verify.findings import Finding, Kind, Places
 from astrid_training.verify.ledger import policy_of, settled
@@ -81,6 +83,7 @@ def repair_dataset(
         ):
             if kind in kinds:
                 write(connection, places, dataset, samples)
+                record(connection, "repaired", str(dataset.id), user_name(), {"what": kind})
                 yield Repair(where, told)
     if not any(state_of(places.store, key) != "whole" for key in lost & objects_of(samples)):
         yield from _repair_lineage(places, dataset, where, kinds)
@@ -117,6 +120,8 @@ def _relocate(
             connection.execute(query("publish_lock"))
             connection.execute(query("verify_set_samples_key"), values)
             _write_rows(connection, places, dataset, moved)
+            told = {"what": "samples_key", "before": dataset.samples_key}
+            record(connection, "repaired", str(dataset.id), user_name(), told)
     return moved
 
 

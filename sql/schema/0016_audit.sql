@@ -3,7 +3,7 @@ CREATE TABLE training_audit (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     action varchar(32) NOT NULL CHECK (action IN (
-        'collected', 'derived', 'token created', 'token revoked', 'objects removed', 'stamps forgotten', 'restored'
+        'collected', 'derived', 'token created', 'token revoked', 'objects removed', 'stamps forgotten', 'restored', 'repaired'
     )),
     subject varchar(500) NOT NULL,  -- id of a dataset, name of a token, address of a store
     by varchar(255) NOT NULL,  -- as they said: a token's name, or the operating system's user

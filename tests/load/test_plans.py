@@ -76,6 +76,7 @@ ELSEWHERE = {
     "label_log_": "migrate asks once",
     "database_rights": "asks the system catalogue",
     "queue_": "review-queue asks",
+    "verify_": "verify asks of all of a dataset",
 }
 """How names begin of statements that nothing here asks, and who does."""
 

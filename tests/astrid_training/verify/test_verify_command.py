@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from astrid_training.audit import read_audit
 from astrid_training.settings import DERIVED, ENVIRONMENT
 from deployments.cli import app
 
@@ -52,6 +53,8 @@ def test_a_finding_fails_the_command_and_a_repair_ends_that(run: Run, collected:
     assert json.loads(mended.stdout)["findings"] == []
     assert len(json.loads(mended.stdout)["repairs"]) == 1
     assert run("verified").exit_code == 0
+    deed = read_audit(collected.engine, subject=collected.dataset_id)[0]
+    assert (deed.action, deed.detail) == ("repaired", {"what": "dataset_row"})
 
 
 def test_rows_that_refer_to_nothing_are_told_when_all_are_asked_for(
