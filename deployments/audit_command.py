@@ -34,4 +34,5 @@ def audit(
         return
     for row in rows:
         detail = ", ".join(f"{name} {value}" for name, value in row.detail.items() if value)
-        say(f"{row.at:%Y-%m-%d %H:%M:%S}  {row.action:<17}{row.subject}  by {row.by}  {detail}")
+        line = f"{row.at:%Y-%m-%d %H:%M:%S}  {row.action:<17}{row.subject}  by {row.by}  {detail}"
+        say(line.rstrip())

@@ -35,7 +35,7 @@ PROBE = "doctor/probe"
 TIMEOUT_S = 5.0
 ROLE_FILE = "sql/roles/astrid_training.sql"
 RESTART = "`astrid-training down`, then `up`"
-OLDEST_POSTGRES = 14  # what is tried: docs/reference/compatibility.md
+OLDEST_POSTGRES = 14  # docs/reference/compatibility.md says which were tried
 
 
 @dataclass(frozen=True, slots=True)

@@ -291,6 +291,7 @@ def take_back(engine: Engine, like: Engine) -> None:
         known, there = (ours(one) for one in (older, connection))
         for name in there - known:
             connection.execute(text(f"DROP TABLE {name} CASCADE"))
+        connection.execute(text("DROP FUNCTION training_refuse_change CASCADE"))
         for name in there & known:
             new = set(columns_of(connection, name)) - set(columns_of(older, name))
             for column in new:

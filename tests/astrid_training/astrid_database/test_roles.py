@@ -4,12 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from sqlalchemy import Engine, create_engine
 
 from astrid_training.api_tokens import create_token, revoke_token
 from astrid_training.astrid_models import keep_model_row
 from astrid_training.audit import read_audit
 from astrid_training.catalogue import TrainingDatasetManager, get_dataset
+from astrid_training.database import open_database
 from astrid_training.dataset import load_training_dataset
 from astrid_training.errors import DatabaseRightsError
 from astrid_training.migrate import migrate
@@ -18,6 +20,7 @@ from astrid_training.records import PublishedDataset
 from astrid_training.settings import resolve
 from astrid_training.simulate import SkyPlan, simulate
 from astrid_training.trainings import close_training_run, open_training_run
+from deployments.api import Caller, create_app
 
 Collect = Callable[..., PublishedDataset]
 AstridDatabase = Callable[..., Engine]
@@ -107,6 +110,29 @@ def test_a_role_that_only_reads_loads_a_dataset(sky: Any, db: Any, collect: Coll
         with pytest.raises(DatabaseRightsError, match="role astrid_training_reader"):
             reader.execute(refused)
     reader.engine.dispose()
+
+
+@pytest.mark.trust
+def test_the_readers_of_an_application_need_no_more_than_that_role(
+    sky: Any, db: Any, collect: Collect
+) -> None:
+    published = collect()
+    reader = db.as_role("astrid_training_reader")
+    url = reader.engine.url.render_as_string(hide_password=False)
+    settings = resolve(sky.home, database_url=url, store_url=(sky.home / "store").as_uri())
+    scopes = frozenset({"read", "collect", "manage"})
+    app = create_app(settings, lambda: Caller("ada", scopes))
+    client = TestClient(app, raise_server_exceptions=False)
+
+    place = f"/training/datasets/{published.dataset_id}"
+    for path in ("/training/datasets", place, f"{place}/quality", f"{place}/lineage"):
+        assert client.get(path).status_code == 200, path
+    assert client.get(f"{place}/compare/{published.dataset_id}").status_code == 200
+    assert client.get("/training/audit").status_code == 500
+    assert client.post("/training/review-queues", json={"count": 1}).status_code == 500
+    assert client.get("/health").status_code == 200
+    reader.engine.dispose()
+    open_database(url).dispose()
 
 
 @pytest.mark.parametrize("sky", ["collector after the owner"], indirect=True)
