@@ -66,6 +66,7 @@ def test_tokens_are_told_of_and_never_what_they_are(database: Engine) -> None:
     assert token not in str(read_audit(database))
 
 
+@pytest.mark.slow
 def test_what_is_cleared_away_is_told_of_and_what_is_counted_is_not(
     sky: Any, collect: Collect
 ) -> None:
@@ -85,6 +86,7 @@ def test_what_is_cleared_away_is_told_of_and_what_is_counted_is_not(
     assert told.detail == {"objects": len(removed), "bytes": sum(one.size for one in removed)}
 
 
+@pytest.mark.slow
 def test_stamps_that_are_forgotten_are_told_of(sky: Any, collect: Collect) -> None:
     collect(max_samples=40)
     manager = TrainingDatasetManager(sky.engine)
@@ -101,6 +103,7 @@ def test_stamps_that_are_forgotten_are_told_of(sky: Any, collect: Collect) -> No
     assert (told.by, told.detail) == ("ada", {"stamps": 1})
 
 
+@pytest.mark.slow
 def test_a_database_that_was_brought_back_says_so(
     database: Engine, databases: Any, tmp_path: Path
 ) -> None:

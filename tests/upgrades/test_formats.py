@@ -63,7 +63,7 @@ def test_each_format_version_has_its_kept_dataset() -> None:
     assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) < 310_000
 
 
-@pytest.mark.parametrize("in_place", [True, False])
+@pytest.mark.parametrize("in_place", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_dataset_of_format_1_is_read_to_the_same_bits(
     kept: tuple[Engine, Store, TrainingDataset], tmp_path: Path, *, in_place: bool
 ) -> None:
@@ -74,6 +74,7 @@ def test_a_dataset_of_format_1_is_read_to_the_same_bits(
     assert tensors_digest(splits) == EXPECT["tensors"]
 
 
+@pytest.mark.slow
 def test_it_is_found_by_name_as_its_users_do(
     kept: tuple[Engine, Store, TrainingDataset], tmp_path: Path
 ) -> None:
@@ -163,7 +164,10 @@ def test_a_network_of_another_format_is_refused(network: Path, version: Any, wor
         load_network(network)
 
 
-@pytest.mark.parametrize("lost", ["key", "losses", "optimiser", "random"])
+@pytest.mark.parametrize(
+    "lost",
+    ["key", *(pytest.param(n, marks=pytest.mark.slow) for n in ("losses", "optimiser", "random"))],
+)
 def test_a_checkpoint_of_another_format_says_how_to_go_on(tmp_path: Path, lost: str) -> None:
     model = torch.nn.Linear(1, 1)
     optimiser, scaler = torch.optim.SGD(model.parameters()), torch.amp.GradScaler(enabled=False)
@@ -177,6 +181,7 @@ def test_a_checkpoint_of_another_format_says_how_to_go_on(tmp_path: Path, lost: 
         checkpoints.resume(model, optimiser, scaler)
 
 
+@pytest.mark.slow
 def test_a_copy_of_another_format_is_not_used(
     kept: tuple[Engine, Store, TrainingDataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,6 +197,7 @@ def test_a_copy_of_another_format_is_not_used(
     assert tensors_digest(splits) == EXPECT["tensors"]
 
 
+@pytest.mark.slow
 def test_a_backup_into_a_newer_database_is_refused(
     database: Engine, databases: Any, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """Each role's rights on each table of the schema: a table without a line here fails."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from astrid_training.migrate import migrate
 
 AstridDatabase = Callable[..., Engine]
 
+SCHEMA = Path(__file__).parents[2] / "astrid" / "schema.sql"
 READS = frozenset({"SELECT"})
 ADDS = READS | {"INSERT"}
 CHANGES = ADDS | {"UPDATE"}
@@ -174,8 +176,6 @@ def test_who_writes_a_deed_gives_neither_its_time_nor_its_role(owner: Any) -> No
 
 @pytest.mark.trust
 def test_an_owner_who_is_no_superuser_can_run_the_files(databases: Any, session: Any) -> None:
-    from tests.conftest import ASTRID
-
     admin = databases.make()
     name = admin.url.database
     session(admin).execute(
@@ -186,7 +186,7 @@ def test_an_owner_who_is_no_superuser_can_run_the_files(databases: Any, session:
     )
     owner = session(_engine(admin, "astrids_owner", "welcome"))
     with owner.engine.begin() as connection:
-        connection.exec_driver_sql((ASTRID / "schema.sql").read_text(encoding="utf-8"))
+        connection.exec_driver_sql(SCHEMA.read_text(encoding="utf-8"))
     migrator = owner.as_role("astrid_training_migrator")
     migrate(migrator.engine)
     for role in RIGHTS:
