@@ -77,7 +77,10 @@ def _exception(name: str, message: str) -> BaseException:
     kind = _named(name, EXCEPTIONS)
     if not issubclass(kind, BaseException):
         raise ForeignResultError(f"{name} is no exception")
-    return kind(message)
+    try:
+        return kind(message)
+    except TypeError:  # it is made of more than its words
+        return RuntimeError(f"{name}: {message}")
 
 
 def _checked(data: bytes) -> bytes:

@@ -13,6 +13,7 @@ from prefect.filesystems import LocalFileSystem
 from prefect.results import ResultStore
 from prefect.serializers import CompressedSerializer, JSONSerializer, PickleSerializer
 
+from astrid_training.errors import DatasetDamagedError
 from astrid_training.params import MaskRule
 from astrid_training.records import Reject
 from tasks.caching import step_options
@@ -59,6 +60,11 @@ def test_what_a_step_wrote_comes_back(tmp_path: Path) -> None:
     [
         (ForeignResultError("said so"), ForeignResultError, "said so"),
         (MissingResult("gone"), MissingResult, "gone"),
+        (
+            DatasetDamagedError("nightly", {"images/x.npy": "missing"}),
+            RuntimeError,
+            f"astrid_training.errors.DatasetDamagedError: {DatasetDamagedError('nightly', {'images/x.npy': 'missing'})}",
+        ),
         (pickle.PicklingError("odd"), RuntimeError, "_pickle.PicklingError: odd"),
     ],
 )
