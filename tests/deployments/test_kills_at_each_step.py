@@ -33,6 +33,8 @@ STEPS = (
     "trigger_training",
 )
 CASES = [(step, moment) for step in STEPS for moment in ("before", "after")]
+TRUSTED = {("preprocess", "after"), ("persist_dataset", "after")}
+"""Those that `make trust` has time for."""
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +63,18 @@ def pixels_of(number: int) -> dict[str, float]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("step", "moment"), CASES)
+@pytest.mark.parametrize(
+    ("step", "moment"),
+    [pytest.param(*one, marks=[pytest.mark.trust] * (one in TRUSTED)) for one in CASES],
+)
 def test_the_next_run_makes_the_dataset_of_an_undisturbed_one(
-    ready: Any, engine: Engine, collect: Any, check_one_dataset: Any, step: str, moment: str
+    ready: Any,
+    engine: Engine,
+    collect: Any,
+    check_one_dataset: Any,
+    tally: Tally,
+    step: str,
+    moment: str,
 ) -> None:
     name, pixels = f"{step} {moment}", pixels_of(CASES.index((step, moment)))
     asked = asking(name, pixels, trigger_training=step == "trigger_training")
@@ -92,6 +103,8 @@ def test_the_next_run_makes_the_dataset_of_an_undisturbed_one(
     assert len(logged) == 1
     trainings = training_runs(engine, outcome["dataset_id"])
     assert len(trainings) == (1 if step == "trigger_training" else 0)
+    tally("processes killed", 1)
+    tally("recoveries", 1)
 
 
 @pytest.mark.slow

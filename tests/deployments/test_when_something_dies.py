@@ -28,6 +28,7 @@ from deployments.runs import wait_for
 from tasks.deployment_runs import COLLECTION, start_deployment_run
 from tasks.forwarding import forward_batch
 from tests.deployments.small_survey import quiet
+from tests.tally import Tally
 
 pytestmark = pytest.mark.slow
 
@@ -188,8 +189,14 @@ def test_a_flow_alone(
     check_published(held, forward_batch(held.batch_id, datetime.now(UTC)).id)
 
 
+@pytest.mark.trust
 def test_a_worker_and_its_flow(
-    stack: Any, client: SyncPrefectClient, hold: Any, check_published: Any, reconcile: Reconcile
+    stack: Any,
+    client: SyncPrefectClient,
+    hold: Any,
+    check_published: Any,
+    reconcile: Reconcile,
+    tally: Tally,
 ) -> None:
     held = hold(2)
     until(lambda: has_beaten(client, held.run_id))
@@ -209,6 +216,8 @@ def test_a_worker_and_its_flow(
     assert state_of(client, held.run_id) == "Crashed"
     assert states_of_steps(client, held.run_id) == {"Completed", "Crashed"}
     check_published(held, forward_batch(held.batch_id, datetime.now(UTC)).id)
+    tally("processes killed", 2)
+    tally("recoveries", 1)
 
 
 def test_a_server_that_was_away_for_longer_than_a_run_may_be_silent(
@@ -242,13 +251,19 @@ def has_beaten(client: SyncPrefectClient, run_id: UUID) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("number", "part"), [(3, "prefect_server"), (4, "postgres"), (5, "worker")]
+    ("number", "part"),
+    [
+        pytest.param(3, "prefect_server", marks=pytest.mark.trust),
+        pytest.param(4, "postgres", marks=pytest.mark.trust),
+        (5, "worker"),
+    ],
 )
 def test_a_server_or_a_worker_that_comes_back(
     stack: Any,
     client: SyncPrefectClient,
     hold: Any,
     check_published: Any,
+    tally: Tally,
     number: int,
     part: str,
 ) -> None:
@@ -263,6 +278,8 @@ def test_a_server_or_a_worker_that_comes_back(
     check_published(held, held.run_id)
     assert states_of_steps(client, held.run_id) == {"Completed"}
     check_published(held, start_deployment_run(COLLECTION, {}).id)  # the next finds the same
+    tally("processes killed", 1)
+    tally("recoveries", 1)
 
 
 def test_a_database_that_stays_away(
@@ -281,8 +298,14 @@ def test_a_database_that_stays_away(
     check_published(held, following.id)
 
 
+@pytest.mark.trust
 def test_mlflow_that_stays_away_and_a_dataset_that_is_logged_later(
-    stack: Any, client: SyncPrefectClient, hold: Any, check_published: Any, reconcile: Reconcile
+    stack: Any,
+    client: SyncPrefectClient,
+    hold: Any,
+    check_published: Any,
+    reconcile: Reconcile,
+    tally: Tally,
 ) -> None:
     held = hold(9, "log_lineage", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
 
@@ -300,11 +323,24 @@ def test_mlflow_that_stays_away_and_a_dataset_that_is_logged_later(
     assert kind == "dataset without lineage"
     assert held.name in what
     check_published(held, start_deployment_run(COLLECTION, {}).id)
+    tally("processes killed", 1)
+    tally("recoveries", 1)
 
 
-@pytest.mark.parametrize(("number", "step"), enumerate(STEPS, 20))
+@pytest.mark.parametrize(
+    ("number", "step"),
+    [
+        pytest.param(number, step, marks=[pytest.mark.trust] * (step == "persist_dataset"))
+        for number, step in enumerate(STEPS, 20)
+    ],
+)
 def test_a_run_that_a_person_cancels_at_any_step(
-    client: SyncPrefectClient, hold: Any, check_published: Any, number: int, step: str
+    client: SyncPrefectClient,
+    hold: Any,
+    check_published: Any,
+    tally: Tally,
+    number: int,
+    step: str,
 ) -> None:
     held = hold(number, step)
 
@@ -317,3 +353,4 @@ def test_a_run_that_a_person_cancels_at_any_step(
     is_published = step in {"log_lineage", "trigger_training"}
     following = start_deployment_run(COLLECTION, {} if is_published else {"trigger": "batch"})
     check_published(held, following.id)
+    tally("recoveries", 1)

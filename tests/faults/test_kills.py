@@ -21,6 +21,7 @@ from astrid_training.records import PublishedDataset
 from astrid_training.store import Store
 from tests.faults.buckets import into_bucket
 from tests.faults.processes import CollectOnce
+from tests.tally import Tally
 
 PARAMS = {"as_of": datetime(2030, 1, 1, tzinfo=UTC).isoformat()}
 CollectFrom = Callable[[Any], Callable[..., PublishedDataset]]
@@ -54,6 +55,7 @@ def check_names(store: Store) -> None:
             assert digest_bytes(store.get(key)) == PurePosixPath(key).stem
 
 
+@pytest.mark.trust
 @pytest.mark.parametrize(
     "fault",
     [
@@ -68,6 +70,7 @@ def test_after_a_kill_the_same_dataset_follows(
     undisturbed: PublishedDataset,
     collect_from: CollectFrom,
     s3_server: Any,
+    tally: Tally,
     fault: str,
 ) -> None:
     killed_at(in_bucket, s3_server.credentials, f"{fault}:kill")
@@ -82,6 +85,8 @@ def test_after_a_kill_the_same_dataset_follows(
         datasets = connection.execute(text("SELECT count(*) FROM training_datasets")).scalar_one()
         rows = connection.execute(text("SELECT count(*) FROM training_samples")).scalar_one()
     assert (datasets, rows) == (1, published.total_samples)
+    tally("processes killed", 1)
+    tally("recoveries", 1)
 
 
 WRITE = """
