@@ -11,6 +11,11 @@ from uuid import uuid4
 import mlflow
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateName,
+)
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 from sqlalchemy import Engine, text
@@ -132,8 +137,7 @@ def test_a_store_whose_disk_is_full_ends_the_run_with_the_cure(
     assert failed.returncode == 1
     cure = f"StoreRefusedError: cannot write {folder}/.*No space left on device .*; check that the folder can be written"
     assert re.search(cure, failed.stderr)
-    ended = last_run(client)
-    assert ended.state_name == "Failed"
+    ended = last_failed_run(client)
     assert (step, "Failed") in steps_of(client, str(ended.id))
     outcome = told(run_flow(ready, asking(name, pixels)))
     assert outcome["digests"]["content"] == collect(preprocess=pixels).digests["content"]
@@ -142,8 +146,11 @@ def test_a_store_whose_disk_is_full_ends_the_run_with_the_cure(
     tally("recoveries", 1)
 
 
-def last_run(client: SyncPrefectClient) -> FlowRun:
-    (run,) = client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)
+def last_failed_run(client: SyncPrefectClient) -> FlowRun:
+    failed = FlowRunFilter(state=FlowRunFilterState(name=FlowRunFilterStateName(any_=["Failed"])))
+    (run,) = client.read_flow_runs(
+        flow_run_filter=failed, sort=FlowRunSort.START_TIME_DESC, limit=1
+    )
     return run
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
-__all__ = ["KINDS", "Edge", "Fault", "Injector", "Killed", "Kind", "Schedule"]
+__all__ = ["CALLS", "KINDS", "Edge", "Fault", "Injector", "Killed", "Kind", "Schedule"]
 
 Edge = Literal["store", "database", "commit", "disk"]
 Kind = Literal["folder", "bucket"]
@@ -77,6 +77,11 @@ class Schedule:
             faults[edge, call] = Fault(edge, call, what)
         remedies = tuple(draw.choices(REMEDIES, k=len(faults) + 1))
         return cls(seed, kind, draw.random() < 0.5, tuple(faults.values()), remedies)
+
+    @classmethod
+    def with_one(cls, fault: Fault) -> "Schedule":
+        """Return the schedule of a collection in a folder that one fault befalls."""
+        return cls(0, "folder", in_parts=False, faults=(fault,), remedies=("nothing",))
 
 
 @dataclass

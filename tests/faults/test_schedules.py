@@ -24,7 +24,7 @@ from astrid_training.store import Store, StoreUnavailableError
 from tasks.retrying import kind_of
 from tests.faults.aftermath import check_after_failure, check_dataset, check_objects
 from tests.faults.edges import edges, open_engine
-from tests.faults.schedule import Injector, Killed, Schedule
+from tests.faults.schedule import CALLS, KINDS, Fault, Injector, Killed, Schedule
 from tests.tally import Tally
 
 SEEDS_OF_DEFAULT_SUITE = range(6)
@@ -96,37 +96,65 @@ def check_told(error: Exception) -> None:
         assert re.search("; |check ", str(error)), error
 
 
-@pytest.mark.trust
-def test_a_collection_ends_as_if_nothing_had_befallen_it(
+Endure = Callable[[Schedule], None]
+
+
+@pytest.fixture
+def endure(
     copy_tiny: Callable[[], Any],
     asked: dict[str, Any],
     collect_from: Any,
     undisturbed_tiny: PublishedDataset,
-    seed: int,
     tally: Tally,
-) -> None:
-    schedule = Schedule.of(seed)
-    injector, sky = Injector(schedule), copy_tiny()
-    store = Store("s3://bucket", None, PATIENCE) if schedule.kind == "bucket" else sky.store
-    case = Case(injector, sky, store)
+) -> Endure:
+    """Return a function that collects under a schedule until it succeeds, and looks at what is left."""
 
-    def collect(engine: Engine) -> PublishedDataset:
-        found: PublishedDataset = collect_from(replace(sky, engine=engine, store=store))(**asked)
-        return found
+    def run(schedule: Schedule) -> None:
+        injector, sky = Injector(schedule), copy_tiny()
+        store = Store("s3://bucket", None, PATIENCE) if schedule.kind == "bucket" else sky.store
+        case = Case(injector, sky, store)
 
-    with edges(injector, sky.home / "store"):
-        for failures in range(len(schedule.faults) + 1):
-            published = case.tried(collect)
-            check_after_failure(sky.engine)
-            if published is not None:
-                break
-            case.look_after(schedule.remedies[failures])
-        assert published is not None
-        injector.calm_down()
-        assert published.digests == undisturbed_tiny.digests
-        check_dataset(sky.engine, store, published, undisturbed_tiny)
-        check_objects(sky.engine, store, sky.home / "store")
-    assert injector.calls["store"] > 50 < injector.calls["database"]  # they pass through our hands
-    tally("fault schedules run", 1)
-    tally("faults injected", len(injector.struck))
-    tally("recoveries", failures)
+        def collect(engine: Engine) -> PublishedDataset:
+            found: PublishedDataset = collect_from(replace(sky, engine=engine, store=store))(
+                **asked
+            )
+            return found
+
+        with edges(injector, sky.home / "store"):
+            for failures in range(len(schedule.faults) + 1):
+                published = case.tried(collect)
+                check_after_failure(sky.engine)
+                if published is not None:
+                    break
+                case.look_after(schedule.remedies[failures])
+            assert published is not None
+            injector.calm_down()
+            assert published.digests["source"] == undisturbed_tiny.digests["source"]
+            check_dataset(sky.engine, store, published, undisturbed_tiny)
+            check_objects(sky.engine, store, sky.home / "store")
+        assert injector.calls["store"] > 50 < injector.calls["database"]  # our hands are in it
+        tally("fault schedules run", 1)
+        tally("faults injected", len(injector.struck))
+        tally("recoveries", failures)
+
+    return run
+
+
+@pytest.mark.trust
+def test_a_collection_ends_as_if_nothing_had_befallen_it(endure: Endure, seed: int) -> None:
+    endure(Schedule.of(seed))
+
+
+@pytest.mark.trust
+@pytest.mark.slow
+@pytest.mark.parametrize("what", KINDS["commit"])
+@pytest.mark.parametrize("number", range(CALLS["commit"]))
+def test_so_it_does_where_a_commit_fails(endure: Endure, number: int, what: str) -> None:
+    endure(Schedule.with_one(Fault("commit", number, what)))
+
+
+@pytest.mark.trust
+def test_so_it_does_where_the_clock_goes_on_and_back_all_the_time(endure: Endure) -> None:
+    jumps = tuple(Fault("store", number, "clock") for number in range(0, CALLS["store"], 5))
+
+    endure(Schedule(0, "folder", in_parts=False, faults=jumps, remedies=("nothing",)))
