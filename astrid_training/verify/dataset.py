@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from astrid_training.errors import MissingObjectError, StoreCorruptError
+from astrid_training.formats import check_format
 from astrid_training.records import TrainingDataset
 from astrid_training.samples import read_samples
 from astrid_training.verify.facts import check_facts
@@ -14,6 +15,8 @@ from astrid_training.verify.objects import check_objects
 from astrid_training.verify.rows import check_rejects, check_rows
 
 __all__ = ["name_of", "verify_dataset"]
+
+LATER = "verify it with the version of this package that collected it"
 
 LOST_TABLE = (
     "restore it from a backup of the store, or collect the dataset again with its parameters, "
@@ -42,6 +45,11 @@ def verify_dataset(
         DatabaseUnavailableError: if the database does.
     """
     where = name_of(dataset)
+    try:
+        check_format(dataset)
+    except StoreCorruptError as error:
+        yield Finding("samples_table", where, str(error), LATER)
+        return
     try:
         samples = read_samples(places.store, dataset.samples_key)
     except (MissingObjectError, StoreCorruptError) as error:

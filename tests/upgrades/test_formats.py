@@ -32,10 +32,12 @@ from astrid_training.networks import (
 from astrid_training.packs import PackCache
 from astrid_training.records import TrainingDataset
 from astrid_training.settings import resolve
+from astrid_training.sources import Sources
 from astrid_training.store import Store
 from astrid_training.streaming import stream_training_dataset
 from astrid_training.training_params import TrainingParams
 from astrid_training.unet import UNet
+from astrid_training.verify import Places, repair_dataset, verify_dataset
 from astrid_training.warming import warm_dataset
 from deployments.embedded.postgres import client_program
 from tests.upgrades.kept import EXPECTED, FOLDER, fill, tensors_digest
@@ -117,6 +119,10 @@ def test_a_dataset_of_a_later_format_is_refused_everywhere(
         assert "has format 2, this version reads up to 1" in str(caught.value), way
         assert "load it with the version of this package that collected it" in str(caught.value)
     assert not folder.exists()
+    places = Places(engine, store, Sources(store), tmp_path / "cache", "")
+    (finding,) = verify_dataset(places, later)
+    assert finding.cure == "verify it with the version of this package that collected it"
+    assert list(repair_dataset(places, later, [finding])) == []
     with pytest.raises(StoreCorruptError, match="what they need is not known here"):
         clear_away(engine, store, timedelta(days=-1))
     assert store.keys("images")

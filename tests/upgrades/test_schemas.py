@@ -17,7 +17,9 @@ from astrid_training.migrate import migrate, migrations
 from astrid_training.presence import objects_of, problems
 from astrid_training.records import PublishedDataset
 from astrid_training.samples import read_samples
+from astrid_training.sources import Sources
 from astrid_training.store import Store
+from astrid_training.verify import Places, verify_dataset, verify_references
 from tests.upgrades.kept import (
     EXPECTED,
     FOLDER,
@@ -105,10 +107,21 @@ def test_rows_of_every_schema_stay_and_its_datasets_can_be_used(
     samples = read_samples(store, found.samples_key)
     assert problems(engine, store, objects_of(samples)) == {}
     assert tensors_digest(splits_from(found, store, tmp_path / "cache")) == EXPECT["tensors"]
+    assert wrong_with(engine, store, tmp_path) == (
+        {"ledger", "rejects"} if number < LEDGER else set()
+    )
     assert manager.parent(found) is not None
     assert [sample.sample_key for sample in manager.samples(found)] == sorted(
         samples["sample_key"].to_pylist()
     )
+
+
+def wrong_with(engine: Engine, store: Store, home: Path) -> set[str]:
+    """Return what `verify` finds of all datasets, but for what was not kept: reports and MLflow."""
+    places = Places(engine, store, Sources(store), home / "cache", "")
+    every = TrainingDatasetManager(engine).list_datasets()
+    found = [one for dataset in every for one in verify_dataset(places, dataset)]
+    return {str(one.kind) for one in [*found, *verify_references(engine)]} - {"report", "tracking"}
 
 
 @pytest.mark.slow
