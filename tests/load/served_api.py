@@ -47,7 +47,7 @@ def serve_api(home: Path, log: Path) -> Iterator[ServedApi]:
     )
     with log.open("wb") as told:
         process = subprocess.Popen(
-            [*PROGRAM, "api", "--port", "0", "--json"],
+            [*PROGRAM, "api", "--port", "0", "--json", "--token-rate", "0", "--address-rate", "0"],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=told,

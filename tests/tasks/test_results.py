@@ -16,6 +16,7 @@ from prefect.serializers import CompressedSerializer, JSONSerializer, PickleSeri
 from astrid_training.errors import DatasetDamagedError
 from astrid_training.params import MaskRule
 from astrid_training.records import Reject
+from tasks import results
 from tasks.caching import step_options
 from tasks.results import ForeignResultError, RecordSerializer
 
@@ -157,6 +158,14 @@ def test_the_bombs_are_live(tmp_path: Path) -> None:
     made.unlink()
     JSONSerializer().loads(called("subprocess.getoutput", made).encode())
     assert made.exists()
+
+
+def test_what_is_read_is_what_was_checked(tmp_path: Path) -> None:
+    """A name that stands twice is passed on once, whichever of the two another parser would take."""
+    checked = results._checked(planted(tmp_path / "ran")["named twice"])
+
+    assert checked.count(b'"serializer"') == 1
+    assert json.loads(checked)["metadata"]["serializer"] == {"type": "astrid-records"}
 
 
 def test_results_whose_metadata_lie_apart_are_refused(tmp_path: Path) -> None:
