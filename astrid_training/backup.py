@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import make_url
+from sqlalchemy.exc import OperationalError
 
 from astrid_training.audit import record
 from astrid_training.database import check_database, open_database, query
 from astrid_training.gc import FOLDERS
 from astrid_training.migrate import VERSIONS
 from astrid_training.store import Store
-from astrid_training.urls import mask_url
+from astrid_training.urls import mask_url, normalise
 from astrid_training.users import user_name
 
 __all__ = ["BackupError", "Copied", "back_up", "restore"]
@@ -26,8 +27,9 @@ AT_ONCE = 8  # objects in memory, about 60 MB each
 MIGRATION = re.compile(r"^(\d+)\t\d{4}_", re.MULTILINE)
 """A row of the table of migrations, as a copy has it."""
 
-Program = Callable[[str], Path]
-"""Takes pg_dump or pg_restore and returns where that program is."""
+Program = Callable[[str, int], Path]
+"""Takes pg_dump or pg_restore and the server's major version, 0 if it does not answer, and returns where a
+program is that fits: what a newer one writes, an older server may not take."""
 
 
 class BackupError(RuntimeError):
@@ -61,7 +63,8 @@ def back_up(database_url: str, store: Store, folder: Path, program: Program) -> 
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     partial = folder / f"{DUMP}.partial"
-    command = [str(program("pg_dump")), "--format=custom", "--no-owner", "--no-privileges"]
+    dump = program("pg_dump", _version(database_url))
+    command = [str(dump), "--format=custom", "--no-owner", "--no-privileges"]
     try:
         _run([*command, f"--file={partial}"], database_url)
         partial.replace(folder / DUMP)
@@ -84,13 +87,21 @@ def restore(database_url: str, store: Store, folder: Path, program: Program) -> 
     dump = folder / DUMP
     if not dump.is_file():
         raise BackupError(f"no {dump}; give the folder that `astrid-training backup` wrote")
-    reader = str(program("pg_restore"))
+    reader = str(program("pg_restore", _version(database_url)))
     _check_not_newer(database_url, dump, reader)
     copied = _copy_objects(Store((folder / OBJECTS).absolute().as_uri()), store)
     command = [reader, "--clean", "--if-exists", "--no-owner"]
     _run([*command, "--single-transaction", "--no-privileges", str(dump)], database_url, into=True)
     _tell(database_url, folder)
     return Copied(dump.stat().st_size, *copied)
+
+
+def _version(database_url: str) -> int:
+    try:
+        with open_database(normalise("database_url", database_url)).connect() as connection:
+            return int((connection.dialect.server_version_info or (0,))[0])
+    except OperationalError:  # the program will say why
+        return 0
 
 
 def _tell(database_url: str, folder: Path) -> None:

@@ -335,14 +335,29 @@ def _programs(cluster: Cluster) -> Path:
     return (chosen if cluster.account is None else _public_copy(chosen)) / "bin"
 
 
-def client_program(name: str) -> Path:
-    """Return where one of PostgreSQL's client programs is, such as pg_dump, of the newest version.
+def client_program(name: str, server: int = 0) -> Path:
+    """Return where one of PostgreSQL's client programs is, such as pg_dump.
+
+    Args:
+        name: of the program.
+        server: major version of the server that it shall work with; 0: any.
+
+    Returns:
+        Of the versions that are here the oldest one that knows the server, else the newest.
 
     Raises:
         StackError: if the wheel that brings them is not installed.
     """
-    newest = max(_package().glob("pginstall[0-9][0-9]"), key=lambda folder: folder.name)
-    return newest / "bin" / name
+    folders = [folder / "bin" for folder in _package().glob("pginstall*")]
+    versions = {_version_of(folder): folder for folder in folders}
+    fitting = [version for version in versions if server and version >= server]
+    return versions[min(fitting, default=max(versions))] / name
+
+
+def _version_of(programs: Path) -> int:
+    command = [str(programs / "pg_dump"), "--version"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 - PostgreSQL's own program
+    return int(said.split()[-1].split(".")[0])
 
 
 def _package() -> Path:

@@ -5,6 +5,7 @@ One cluster serves all tests of this file, in the order in which they stand.
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -171,3 +172,11 @@ def test_a_part_that_cannot_start_is_named_with_the_end_of_its_log(home: Path) -
 
     with pytest.raises(StackError, match=r"MLflow ended at its start(.|\n)*not a database"):
         Starter(home, print)._ensure(Mlflow(home))
+
+
+@pytest.mark.parametrize(("server", "version"), [(0, 18), (14, 16), (16, 16), (17, 18), (99, 18)])
+def test_a_program_is_one_that_fits_the_server(server: int, version: int) -> None:
+    program = postgres.client_program("pg_dump", server)
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+
+    assert f"(PostgreSQL) {version}." in said.stdout

@@ -13,10 +13,10 @@ INSERT INTO training_datasets (
     id, name, status, version_id, parent_id, created_at, collection_params, total_samples,
     anomaly_ratio, quality_score, quality_report, created_by, splits, classes, funnel,
     preprocess_spec, spec_fingerprint, query_digest, source_digest, label_digest, content_digest,
-    split_digest, samples_key)
+    split_digest, samples_key, format_version)
 VALUES (
     :id, 'nightly', :status, :version, :parent, make_timestamptz(2026, 3, :day, 12, 0, 0, 'UTC'),
-    '{}', 1, 0.5, 0.9, '{}', 'ada', '{}', '{}', '[]', '{}', '', '', '', '', '', '', :samples_key)
+    '{}', 1, 0.5, 0.9, '{}', 'ada', '{}', '{}', '[]', '{}', '', '', '', '', '', '', :samples_key, 1)
 """
 OLDER, NEWER = "0" * 16, "1" * 16
 
