@@ -112,6 +112,7 @@ def test_a_role_that_only_reads_loads_a_dataset(sky: Any, db: Any, collect: Coll
     reader.engine.dispose()
 
 
+@pytest.mark.slow
 @pytest.mark.trust
 def test_the_readers_of_an_application_need_no_more_than_that_role(
     sky: Any, db: Any, collect: Collect
