@@ -189,6 +189,8 @@ class Connection(AnsweringConnection):
         """Let the server fail as it would fail the statement, so that its transaction is as it would be."""
         body = f"RAISE EXCEPTION '{message}' USING ERRCODE = '{code}'"
         self.pgconn.exec_(f"DO $$ BEGIN {body}; END $$".encode())
+        if self._of_commit:  # a commit that fails ends its transaction
+            self.pgconn.exec_(b"ROLLBACK")
         raise psycopg.errors.lookup(code)(message)
 
 
