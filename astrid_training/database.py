@@ -27,7 +27,15 @@ from astrid_training.answers import ANSWER_S, AnsweringConnection, connect
 from astrid_training.errors import DatabaseRightsError, DatabaseUnavailableError
 from astrid_training.urls import mask_url
 
-__all__ = ["check_database", "fetch_table", "open_database", "query", "reading", "unhurried"]
+__all__ = [
+    "check_database",
+    "failing_as_execute",
+    "fetch_table",
+    "open_database",
+    "query",
+    "reading",
+    "unhurried",
+]
 
 STATEMENT_TIMEOUT_MS = 300_000  # a statement that takes longer is lost, not slow
 IDLE_TIMEOUT_MS = 900_000  # a store is waited for within a transaction, for minutes
@@ -123,6 +131,24 @@ def query(name: str) -> TextClause:
     return text(files("sql").joinpath("queries", f"{name}.sql").read_text(encoding="utf-8"))
 
 
+@contextmanager
+def failing_as_execute(connection: Connection, statement: str) -> Iterator[None]:
+    """Let what fails in the block, by the driver alone, fail as `connection.execute` would.
+
+    By these errors steps know what is worth another attempt.
+
+    Raises:
+        DatabaseRightsError: if the role may not do it.
+        DBAPIError: for all else that the driver raises.
+    """
+    try:
+        yield
+    except InsufficientPrivilege as error:
+        raise _refusal(connection.engine, error) from error
+    except psycopg.Error as error:
+        raise DBAPIError.instance(statement, None, error, psycopg.Error) from error
+
+
 def fetch_table(
     connection: Connection, name: str, values: Mapping[str, Any], schema: pa.Schema
 ) -> pa.Table:
@@ -140,16 +166,12 @@ def fetch_table(
         DatabaseRightsError: if the role may not read a table.
     """
     statement = str(query(name).compile(dialect=connection.dialect))
-    try:
-        with (
-            closing(connection.connection.cursor()) as cursor,
-            cursor.copy(statement, dict(values)) as copy,
-        ):
-            data = b"".join(copy)
-    except InsufficientPrivilege as error:
-        raise _refusal(connection.engine, error) from error
-    except psycopg.Error as error:  # as `execute` would raise it
-        raise DBAPIError.instance(statement, None, error, psycopg.Error) from error
+    with (
+        failing_as_execute(connection, statement),
+        closing(connection.connection.cursor()) as cursor,
+        cursor.copy(statement, dict(values)) as copy,
+    ):
+        data = b"".join(copy)
     return pcsv.read_csv(
         pa.BufferReader(data),
         read_options=pcsv.ReadOptions(use_threads=False),

@@ -8,7 +8,7 @@ import pyarrow as pa
 from psycopg import Connection as Psycopg
 from sqlalchemy import Connection
 
-from astrid_training.database import query
+from astrid_training.database import failing_as_execute, query
 from astrid_training.digests import canonical_json
 
 __all__ = ["COLUMNS", "LABELS", "METADATA", "insert_samples", "sample_rows", "stage_samples"]
@@ -93,7 +93,8 @@ def stage_samples(connection: Connection, samples: pa.Table, store_url: str) -> 
         raise TypeError(
             f"COPY needs psycopg, not {type(raw).__name__}; use a postgresql+psycopg URL"
         )
-    with raw.cursor().copy(query("samples_copy").text) as copy:
+    statement = query("samples_copy").text
+    with failing_as_execute(connection, statement), raw.cursor().copy(statement) as copy:
         for values in sample_rows(samples, store_url):
             copy.write_row(values)
 

@@ -1,13 +1,16 @@
 """Samples reach training_samples by COPY: all of them, once, with what a reader needs."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 
+from astrid_training import sample_rows
 from astrid_training.sample_rows import LABELS, METADATA, insert_samples
 
 DATASET = uuid4()
@@ -79,3 +82,24 @@ def test_a_transaction_that_is_rolled_back_leaves_no_row(database: Engine, publi
 
     with database.connect() as connection:
         assert not connection.execute(text("SELECT count(*) FROM training_samples")).scalar_one()
+
+
+def test_a_session_that_is_lost_in_the_middle_is_told_as_any_other_statement_would(
+    database: Engine, published: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_dataset(database)
+    samples = table(10, published.samples)
+    rows = sample_rows._rows(samples, "file:///store")
+
+    with database.connect() as connection:
+        backend = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+
+        def lost(*_: object) -> Iterator[tuple[Any, ...]]:
+            yield next(rows)
+            with database.connect() as other:
+                other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": backend})
+            yield from rows
+
+        monkeypatch.setattr("astrid_training.sample_rows._rows", lost)
+        with pytest.raises(OperationalError):
+            insert_samples(connection, samples, DATASET, "file:///store")
