@@ -146,7 +146,12 @@ def failing_as_execute(connection: Connection, statement: str) -> Iterator[None]
     except InsufficientPrivilege as error:
         raise _refusal(connection.engine, error) from error
     except psycopg.Error as error:
-        raise DBAPIError.instance(statement, None, error, psycopg.Error) from error
+        is_lost = bool(getattr(connection.connection.dbapi_connection, "closed", False))
+        if is_lost:
+            connection.invalidate(error)
+        raise DBAPIError.instance(
+            statement, None, error, psycopg.Error, connection_invalidated=is_lost
+        ) from error
 
 
 def fetch_table(
