@@ -16,7 +16,9 @@ from deployments.console import USAGE, Json, fail, print_json, ready, reported, 
 __all__ = ["api"]
 
 DRAIN_S = 20  # how long requests may still take when the process is told to end
-MOST_AT_ONCE = 200
+MOST_CONNECTIONS = (
+    800  # idle ones count too; each is a file handle, of which most systems give 1024
+)
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -111,7 +113,7 @@ def _serve(
         log_config=LOGGING,
         access_log=False,
         server_header=False,
-        limit_concurrency=MOST_AT_ONCE,
+        limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=DRAIN_S,
     )
     uvicorn.Server(config).run(sockets=[listening])

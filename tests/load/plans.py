@@ -46,6 +46,8 @@ class Plan:
     query: str
     """Of `sql/queries`; a statement that has no file is told by its first words."""
     scanned: frozenset[str]
+    indexes: frozenset[str]
+    """By which rows are found."""
 
 
 @cache
@@ -116,10 +118,12 @@ def _explain_copy(session: psycopg.Connection[Any], statement: str, params: Any)
 
 def _plan(statement: str, answer: Any) -> Plan:
     told = answer[0] if isinstance(answer[0], list) else json.loads(answer[0])
-    nodes = _nodes(told[0]["Plan"])
+    nodes = list(_nodes(told[0]["Plan"]))
     scanned = {one["Relation Name"] for one in nodes if one["Node Type"] == "Seq Scan"}
     name = _names().get(statement, " ".join(COMMENTS.sub("", statement).split()[:4]))
-    return Plan(name, frozenset(scanned & BIG))
+    return Plan(
+        name, frozenset(scanned & BIG), frozenset(one.get("Index Name", "") for one in nodes)
+    )
 
 
 def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:

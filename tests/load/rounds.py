@@ -27,7 +27,7 @@ from tests.deployments.small_survey import ROOT, cli, python, quiet
 from tests.load.breakages import break_part, mend
 from tests.load.reviewing import review_some
 
-__all__ = ["Round", "Rounds"]
+__all__ = ["Round", "Rounds", "until"]
 
 SKY = SkyPlan(fields=4, epochs=2, frame_size=(220, 260), stars=40, galaxies=10, artifacts=4)
 SEASON = 12
@@ -108,17 +108,16 @@ class Rounds:
         """Close a batch, let something die under its run, and wait until a dataset holds it."""
         batch_id = f"batch-{uuid4()}"
         tell(batch_id, closed)
-        if broken:
-            self._break(batch_id, broken)
-        self._until(
+        hit = bool(broken) and self._break(batch_id, broken)
+        until(
             lambda: self._is_over(batch_id), f"batch {batch_id} with {broken or 'nothing'} broken"
         )
-        self.counts["recovered"] += bool(broken)
+        self.counts["recovered"] += hit
 
     def _by_event(self, batch_id: str, closed: list[str]) -> None:
         for _ in range(2):  # the second finds nothing to do
             emit_batch_closed(batch_id, datetime.now(UTC), closed)
-        self._until(lambda: len(self._runs_of(batch_id)) == 2, "both events' runs")
+        until(lambda: len(self._runs_of(batch_id)) == 2, "both events' runs")
 
     def _by_message(self, batch_id: str, closed: list[str]) -> None:
         first, second = (forward_batch(batch_id, datetime.now(UTC), closed) for _ in range(2))
@@ -131,7 +130,7 @@ class Rounds:
         assert [one.status_code for one in asked] == [202, 202], [one.text for one in asked]
         run_id = asked[0].json()["flow_run_id"]
         assert asked[1].json()["flow_run_id"] == run_id
-        self._until(lambda: _is_final(self.client.read_flow_run(run_id)), "the API's run")
+        until(lambda: _is_final(self.client.read_flow_run(run_id)), "the API's run")
         run = self.client.read_flow_run(run_id)
         assert run.state is not None
         assert run.state.is_completed(), run.state
@@ -140,14 +139,17 @@ class Rounds:
         ran = cli(self.stack, "collect", "--name", "soak")
         assert ran.returncode == 0, ran.stderr
 
-    def _break(self, batch_id: str, broken: str) -> None:
-        self._until(
+    def _break(self, batch_id: str, broken: str) -> bool:
+        """End a part under the batch's run and bring it back; tell whether it was there."""
+        until(
             lambda: any(run.state_name == "Running" for run in self._runs_of(batch_id)),
             "a run that could be disturbed",
         )
         time.sleep(self.rng.uniform(0, 6))
-        self.counts["killed"] += break_part(self.stack.home, broken)
+        hit = break_part(self.stack.home, broken)
+        self.counts["killed"] += hit
         mend(self.stack.home)
+        return hit
 
     def _is_over(self, batch_id: str) -> bool:
         """Tell whether a dataset holds the batch and its runs have ended; what was lost is started again."""
@@ -173,11 +175,13 @@ class Rounds:
             run for run in newest if (run.parameters.get("batch") or {}).get("batch_id") == batch_id
         ]
 
-    def _until(self, holds: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + LIMIT_S
-        while not holds():
-            assert time.monotonic() < deadline, f"waited {LIMIT_S:.0f} s for {what}"
-            time.sleep(0.5)
+
+def until(holds: Callable[[], bool], what: str, limit_s: float = LIMIT_S) -> None:
+    """Return when it holds; fail with what was waited for if it does not."""
+    deadline = time.monotonic() + limit_s
+    while not holds():
+        assert time.monotonic() < deadline, f"waited {limit_s:.0f} s for {what}"
+        time.sleep(0.5)
 
 
 def _is_final(run: FlowRun) -> bool:

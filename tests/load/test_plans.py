@@ -47,26 +47,20 @@ ASKED: dict[str, dict[str, Any]] = {
 UNSEEING = text("UPDATE observations SET seeing = NULL WHERE survey_id <> CAST(md5('big') AS uuid)")
 """Then the widths of candidates are asked for."""
 WHOLE = {
-    (
-        "freshness_surveys",
-        "validation_events",
-    ): "AstrID has no index by time: all are read once, in order",
-    (
-        "freshness_surveys",
-        "detections",
-    ): "of a survey that is in no dataset, all reviews are asked for",
-    (
-        "split_members",
-        "training_split_members",
-    ): "of a small sky, whose fields lie all over the sky",
-    ("split_members", "training_split_ledger"): "the same",
-    ("ledger_head", "training_split_members"): "counts all of a policy, which may be all there are",
-    (
-        "occupied_sky",
-        "difference_runs",
-    ): "by reference, a row an exposure: 30 ms for 100,000, once a collection",
+    "freshness_surveys": {
+        "validation_events": "AstrID has no index by time: all are read once, in order",
+        "detections": "of a survey that is in no dataset, all reviews are asked for",
+    },
+    "split_members": {
+        "training_split_members": "how far the largest reaches: 20 ms for 100,000",
+        "training_split_ledger": "for the members of a sky that lies all over the sky",
+    },
+    "ledger_head": {"training_split_members": "counts all of a policy: there may be no other"},
+    "occupied_sky": {
+        "difference_runs": "by reference, a row an exposure: 30 ms for 100,000, once a collection"
+    },
 }
-"""Statement and table that may be read from end to end, and why."""
+"""Of which statements which tables may be read from end to end, and why."""
 ELSEWHERE = {
     "alert_": "import-alerts asks",
     "simulate_": "simulate writes",
@@ -179,7 +173,8 @@ def asked(million: Any, collect_from: Any) -> list[Plan]:
 
 @pytest.mark.slow
 def test_nothing_reads_a_large_table_for_few_of_its_rows(asked: list[Plan]) -> None:
-    assert whole_reads(asked) - WHOLE.keys() == set()
+    known = {(name, table) for name, tables in WHOLE.items() for table in tables}
+    assert whole_reads(asked) - known == set()
 
 
 @pytest.mark.slow
@@ -196,7 +191,10 @@ def test_members_of_a_strip_of_the_sky_are_found_by_their_place(million: Any) ->
         found = connection.execute(query("split_members"), values).all()
 
     assert 0 < len(found) < 2000
-    assert whole_reads(seen) == set()
+    (plan,) = (one for one in seen if one.query == "split_members")
+    assert plan.indexes >= {
+        f"ix_training_split_members_{name}" for name in ("dec", "mover", "field")
+    }
 
 
 @pytest.mark.slow

@@ -43,7 +43,7 @@ def test_a_process_that_warms_up_is_flat_afterwards() -> None:
 @pytest.mark.parametrize(
     ("leak", "memory", "handles", "disk"),
     [
-        ("memory", lambda n: 200 + 0.7 * n, lambda _: 20, lambda n: 2.0 * n),
+        ("memory", lambda n: 200 + 1.0 * n, lambda _: 20, lambda n: 2.0 * n),
         ("handles", lambda _: 200, lambda n: 20 + n // 3, lambda n: 2.0 * n),
         ("disk", lambda _: 200, lambda _: 20, lambda n: 0.03 * n * n),
     ],

@@ -12,7 +12,7 @@ from tests.load.readings import PARTS, PLACES, Reading
 __all__ = ["Trend", "growth", "judge"]
 
 SHARE, MEMORY_MB, HANDLES = 0.10, 10.0, 10
-"""A process may grow by a tenth of what it takes, and 10 MB or 10 handles, within the soak."""
+"""A process may grow by a tenth of what it takes, and 10 MB or 10 handles, in its life."""
 DISK_RATIO, DISK_MB = 1.5, 0.15
 """A collection of the second half may take half as much disk again as one of the first, and 0.15 MB."""
 WARM_SHARE, WARM_READINGS = 0.25, 2
@@ -29,7 +29,7 @@ class Trend:
     start: float
     end: float
     fitted: float
-    """Growth in all that was fitted; of disk: MB a collection in the second half."""
+    """Growth in the longest life of a process; of disk: MB a collection in the second half."""
     allowed: float
 
     @property
@@ -52,7 +52,7 @@ def judge(readings: Sequence[Reading]) -> list[Trend]:
 def _trend_of(own: Sequence[Reading], what: str) -> Trend:
     values = [one.mb if what == "memory" else one.handles for one in own]
     runs = list(_lives(own, values))
-    fitted = growth(runs, own[-1].collections)
+    fitted = growth(runs, max((np.ptp(x) for x, _ in runs), default=0.0))
     allowed = SHARE * float(np.mean(values)) + (MEMORY_MB if what == "memory" else HANDLES)
     return Trend(own[0].name, what, values[0], values[-1], fitted, allowed)
 
