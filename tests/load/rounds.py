@@ -26,6 +26,7 @@ from tasks.forwarding import forward_batch
 from tests.deployments.small_survey import ROOT, cli, python, quiet
 from tests.load.breakages import break_part, mend
 from tests.load.reviewing import review_some
+from tests.load.served_api import ask_to_collect
 
 __all__ = ["Round", "Rounds", "until"]
 
@@ -124,12 +125,9 @@ class Rounds:
         assert first.id == second.id
 
     def _by_api(self, number: int) -> None:
-        place, body = "/training/datasets/collect", {"name": "soak"}
-        key = {"Idempotency-Key": f"round-{number}"}
-        asked = [self.api.post(place, json=body, headers=key) for _ in range(2)]
-        assert [one.status_code for one in asked] == [202, 202], [one.text for one in asked]
-        run_id = asked[0].json()["flow_run_id"]
-        assert asked[1].json()["flow_run_id"] == run_id
+        first, second = (ask_to_collect(self.api, "soak", f"round-{number}") for _ in range(2))
+        assert first == second
+        run_id = UUID(first)
         until(lambda: _is_final(self.client.read_flow_run(run_id)), "the API's run")
         run = self.client.read_flow_run(run_id)
         assert run.state is not None

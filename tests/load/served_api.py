@@ -5,14 +5,16 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import psutil
 
-__all__ = ["ServedApi", "serve_api"]
+__all__ = ["ServedApi", "ask_to_collect", "serve_api"]
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-m", "deployments.cli"]
@@ -62,3 +64,17 @@ def serve_api(home: Path, log: Path) -> Iterator[ServedApi]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
+
+
+def ask_to_collect(client: httpx.Client, name: str, key: str, limit_s: float = 180.0) -> str:
+    """Ask for a collection, again for as long as the API says to come later, and return the run's id."""
+    deadline = time.monotonic() + limit_s
+    while True:
+        answer = client.post(
+            "/training/datasets/collect", json={"name": name}, headers={"Idempotency-Key": key}
+        )
+        if answer.status_code == 202:
+            return str(answer.json()["flow_run_id"])
+        assert answer.status_code == 503, answer.text
+        assert time.monotonic() < deadline, answer.text
+        time.sleep(float(answer.headers["Retry-After"]))

@@ -30,7 +30,7 @@ from tasks.forwarding import forward_batch
 from tests.deployments.small_survey import LENIENT, quiet
 from tests.load.readings import read_parts
 from tests.load.rounds import until
-from tests.load.served_api import ServedApi, serve_api
+from tests.load.served_api import ServedApi, ask_to_collect, serve_api
 
 pytestmark = pytest.mark.slow
 
@@ -69,10 +69,8 @@ class Requests:
 
     def _by_rest(self, number: int) -> None:
         name = f"queued {self.mark} {number % 3}"
-        key = {"Idempotency-Key": f"{self.mark}-{number}"}
-        for _ in range(2):  # the second is the first
-            told = self.api.post("/training/datasets/collect", json={"name": name}, headers=key)
-            assert told.status_code == 202, told.text
+        first, second = (ask_to_collect(self.api, name, f"{self.mark}-{number}") for _ in range(2))
+        assert first == second
         self.names[name] += 1
 
     def _by_message(self, number: int) -> None:
