@@ -178,20 +178,19 @@ def _translated(opened: Opened, heads: _Heads) -> list[Image]:
 
     with logged_warnings(opened.path), refused_content(opened.path.name):
         read = fits.open(opened.stream(), memmap=False, do_not_scale_image_data=True)
-        headers = [_keywords(one.header) for one in read]
-    return [
-        Image(
-            opened,
-            hdu,
-            number,
-            header,
-            one.shape,
-            one.is_image,
-            heads.notes,
-            one if hdu.is_compressed else None,
-        )
-        for number, (hdu, one, header) in enumerate(zip(heads.hdus, read, headers, strict=True))
-    ]
+        return [
+            Image(
+                opened,
+                hdu,
+                number,
+                _keywords(one.header),
+                one.shape,
+                one.is_image,
+                heads.notes,
+                one if hdu.is_compressed else None,
+            )
+            for number, (hdu, one) in enumerate(zip(heads.hdus, read, strict=True))
+        ]
 
 
 def _keywords(header: "Header") -> Keywords:

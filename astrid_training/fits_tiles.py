@@ -41,6 +41,8 @@ def check_tiles(stream: BinaryIO, hdu: Hdu) -> None:
         raise refusal("bad_tiles", f"{hdu.where}: ZCMPTYPE is {algorithm!r}")
     _check_rice(hdu)
     heap = hdu.data + _number(hdu, "THEAP", table_bytes(hdu))
+    if heap < hdu.data + table_bytes(hdu):
+        raise refusal("bad_tiles", f"{hdu.where}: the heap begins at {heap - hdu.data}")
     pixels = _tile_pixels(hdu)
     for name, width, pointers in _pointers(stream, hdu):
         lengths, offsets = pointers[:, 0], pointers[:, 1]
@@ -124,6 +126,8 @@ def _check_rice(hdu: Hdu) -> None:
 def _pointers(stream: BinaryIO, hdu: Hdu) -> Iterator[tuple[str, int, NDArray[np.int64]]]:
     """Yield name, bytes an element, and (rows, 2) length and offset of each variable column."""
     row_bytes, rows = _number(hdu, "NAXIS1", 0), _number(hdu, "NAXIS2", 0)
+    if row_bytes * rows > hdu.data_bytes:  # as with a GCOUNT of 0
+        raise refusal("bad_tiles", f"{hdu.where}: a table of {row_bytes * rows} bytes")
     stream.seek(hdu.data)
     table = np.frombuffer(stream.read(row_bytes * rows), np.uint8).reshape(rows, row_bytes)
     position = 0

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from astrid_training.alerts.alert import Alert, AlertRefusedError
 from astrid_training.errors import FitsRefusedError
 from astrid_training.fits import logged_warnings, pick_image, refused_content
+from astrid_training.fits_content import check_promises
 from astrid_training.fits_guard import GZIP_MAGIC, check_hdus, refusal, unpack
 from astrid_training.params import CHANNELS, Channel
 
@@ -85,10 +86,11 @@ def _read(
     try:
         stream = BytesIO(packed)
         stream = unpack(stream, name) if packed.startswith(GZIP_MAGIC) else stream
-        check_hdus(stream, name)
+        hdus = check_hdus(stream, name)
+        check_promises(stream, hdus, verify_checksums=False)
         stream.seek(0)
-        with logged_warnings(Path(name)), refused_content(name), fits.open(stream) as hdus:
-            return {role: _cutout(hdus, hdu, name) for role, hdu in hdus_of.items()}
+        with logged_warnings(Path(name)), refused_content(name), fits.open(stream) as read:
+            return {role: _cutout(read, hdu, name) for role, hdu in hdus_of.items()}
     except FitsRefusedError as error:
         raise AlertRefusedError("bad_cutout", f"{error.reason}: {error.detail}") from error
 

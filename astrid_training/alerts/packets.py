@@ -2,23 +2,35 @@
 
 import csv
 import os
+import struct
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any
 
+import cramjam
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fastavro.schema import SchemaParseException
 
 from astrid_training.alerts.alert import AlertRefusedError
+from astrid_training.alerts.avro import read_avro
+from astrid_training.memory import at_most_more
 
 __all__ = ["Packet", "alert_files", "read_packets"]
 
 TABLES = {".csv", ".parquet"}
 PACKETS = {".avro", *TABLES}
 ROWS_AT_ONCE = 64  # of a Parquet file: with cutouts some MB
-MAX_AVRO_BYTES = 1 << 30
-UNREADABLE = (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError)
+MOST_BYTES = 512 << 20
+"""Of memory that the next records may take: some kilobytes of a file may unpack to any size."""
+UNREADABLE = (
+    *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
+    *(MemoryError, RecursionError, SchemaParseException, struct.error, csv.Error),
+    *(zlib.error, LZMAError, cramjam.DecompressionError),
+)
 """What decoders raise on damaged bytes; fastavro raises nearly anything."""
 
 
@@ -46,7 +58,7 @@ def alert_files(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if not path.exists():
             raise FileNotFoundError(f"no file or folder {path}; correct the path")
-        if path.is_file():
+        if not path.is_dir():
             found.add(path)
             continue
         for folder, _, names in os.walk(path):  # follows no link to a folder
@@ -57,20 +69,31 @@ def alert_files(paths: Sequence[Path]) -> list[Path]:
 
 def read_packets(path: Path) -> Iterator[Packet]:
     """Yield the records of one file; the last one tells if the file could not be read to its end."""
-    readers = {".avro": _avro, ".csv": _csv, ".parquet": _parquet}
+    readers = {".avro": read_avro, ".csv": _csv, ".parquet": _parquet}
     reader = readers.get(path.suffix.lower())
-    if reader is None:
-        detail = f"{path.suffix or 'no ending'}: give .avro, .parquet, or a table that names files"
+    if reader is None or not path.is_file():  # who opens a pipe waits for its other end
+        what = (path.suffix or "no ending") if path.is_file() else "no regular file"
+        detail = f"{what}: give .avro, .parquet, or a table that names files"
         yield Packet(str(path), {}, refused=AlertRefusedError("unknown_format", detail))
         return
     number = -1
     try:
-        for number, record in enumerate(reader(path)):
+        for number, record in enumerate(_bounded(reader(path))):
             yield _packet(path, number, record)
     except UNREADABLE as error:
         after = f" after {number + 1} records" if number >= 0 else ""
-        detail = f"{type(error).__name__}{after}: {error}"
+        detail = f"{type(error).__name__}{after}: {error}"[:500]
         yield Packet(f"{path}#{number + 1}", {}, refused=AlertRefusedError("damaged_file", detail))
+
+
+def _bounded(records: Iterator[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield the records; a `MemoryError` is raised where the next one takes too much."""
+    while True:
+        with at_most_more(MOST_BYTES):
+            record = next(records, None)
+        if record is None:
+            return
+        yield record
 
 
 def _packet(path: Path, number: int, record: Mapping[str, Any]) -> Packet:
@@ -102,22 +125,16 @@ def _beside(table: Path, name: str) -> Path:
     raise AlertRefusedError("no_file", f"no file {name!r} beside {table.name}")
 
 
-def _avro(path: Path) -> Iterator[Mapping[str, Any]]:
-    from fastavro import reader  # used here only
-
-    if path.stat().st_size > MAX_AVRO_BYTES:
-        raise ValueError(f"over {MAX_AVRO_BYTES} bytes; split the file")
-    with path.open("rb") as stream:
-        for record in reader(stream):
-            if not isinstance(record, Mapping):
-                raise TypeError("its records have no named fields")
-            yield record
-
-
 def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows, without the lists in them: alerts of the past, of which nothing is taken."""
     try:
         with pq.ParquetFile(path) as table:
-            for batch in table.iter_batches(ROWS_AT_ONCE):
+            size = path.stat().st_size
+            if table.metadata.num_rows > size:
+                raise ValueError(f"it counts more rows than its {size} bytes can hold")
+            columns = [table.schema.column(number) for number in range(len(table.schema))]
+            single = [column.path for column in columns if column.max_repetition_level == 0]
+            for batch in table.iter_batches(ROWS_AT_ONCE, columns=single, use_threads=False):
                 yield from batch.to_pylist()
     except pa.ArrowException as error:
         raise ValueError(str(error)) from error

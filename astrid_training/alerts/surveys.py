@@ -32,6 +32,10 @@ RUBIN_FACTS = ("psfflux", "psffluxerr", "traillength", "isdipole", "ssobjectid")
 NJY_ZERO_POINT = 31.4  # AB magnitude of one nanojansky
 FWHM_PER_SIGMA = 2.3548200450309493
 UNIX_EPOCH_JD = 2440587.5
+LAST_MJD = 100_000.0  # in 2132
+LONGEST_S = 86_400.0  # of an exposure
+LEAST = 1e-3  # of what cannot be 0: the database keeps three digits after the point
+WIDEST_ARCSEC = 900.0
 
 
 def parse_alert(
@@ -86,7 +90,7 @@ def _ztf(values: Record, survey: str, triplet: Path | None) -> Alert:
         dec_deg=_angle(values, "dec", -90, 90),
         observed=_from_jd(jd),
         band=ZTF_BANDS[fid],
-        exposure_s=_positive(values, "exptime"),
+        exposure_s=_positive(values, "exptime", LONGEST_S),
         x=None if x is None else x - 1,  # packets count pixels from 1
         y=None if y is None else y - 1,
         cutout_side=63,
@@ -94,7 +98,7 @@ def _ztf(values: Record, survey: str, triplet: Path | None) -> Alert:
         difference_sign=1 if is_positive else -1,
         score=drb if drb is not None else rb,
         scored_by=_scorer(values, "drb" if drb is not None else "rb"),
-        snr=1.0857 / error if error else None,  # 2.5 / ln 10
+        snr=1.0857 / error if error and error > 0 else None,  # 2.5 / ln 10
         fwhm_px=_positive(values, "fwhm"),
         elongation=_positive(values, "elong"),
         seeing_arcsec=None,
@@ -113,7 +117,7 @@ def _rubin(values: Record, survey: str, triplet: Path | None) -> Alert:
     mid, band = number(values, "midpointmjdtai", "midpointtai"), text(values, "band", "filtername")
     if mid is None or band is None:
         raise AlertRefusedError("no_exposure", f"mid-exposure {mid}, band {band}")
-    exposure_s = _positive(values, "exposuretime")
+    exposure_s = _positive(values, "exposuretime", LONGEST_S)
     return Alert(
         survey=survey,
         alert_id=alert_id,
@@ -155,7 +159,8 @@ def _rubin_exposure(values: Record) -> str:
 def _moments_fwhm(values: Record) -> float | None:
     """Return the PSF's FWHM from its adaptive second moments, arcsec."""
     xx, yy = _positive(values, "ixxpsf"), _positive(values, "iyypsf")
-    return FWHM_PER_SIGMA * math.sqrt((xx + yy) / 2) if xx and yy else None
+    fwhm = FWHM_PER_SIGMA * math.sqrt((xx + yy) / 2) if xx and yy else math.inf
+    return fwhm if fwhm <= WIDEST_ARCSEC else None
 
 
 def _scorer(values: Record, name: str) -> str:
@@ -169,9 +174,9 @@ def _angle(values: Record, name: str, least: float, most: float) -> float:
     return value
 
 
-def _positive(values: Record, name: str) -> float | None:
+def _positive(values: Record, name: str, most: float = math.inf) -> float | None:
     value = number(values, name)
-    return value if value is not None and value > 0 else None
+    return value if value is not None and LEAST <= value <= most else None
 
 
 def _facts(values: Record, names: tuple[str, ...]) -> dict[str, object]:
@@ -201,5 +206,7 @@ def _from_jd(jd: float) -> datetime:
 def _from_tai(mjd_tai: float) -> datetime:
     from astropy.time import Time  # heavy; it knows the leap seconds
 
+    if not 0 <= mjd_tai < LAST_MJD:
+        raise AlertRefusedError("no_exposure", f"mid-exposure {mjd_tai} is no date of ours")
     utc = Time(mjd_tai, format="mjd", scale="tai").utc
     return _from_jd(utc.jd1 + utc.jd2)

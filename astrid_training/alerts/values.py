@@ -15,7 +15,8 @@ Record = Mapping[str, Any]
 SENTINELS = {-99.0, -999.0, -9999.0, -99999.0}  # "not measured", as several surveys write it
 MISSING = {"", "null", "none", "nan", "masked", "--"}
 TRUE, FALSE = {"t", "true", "1", "1.0"}, {"f", "false", "0", "0.0"}
-DIGITS = re.compile(r"\d{1,20}")
+DIGITS = re.compile(r"[0-9]{1,20}")
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # PostgreSQL takes neither NUL nor half a character
 
 
 def normalised(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def number(record: Record, *names: str) -> float | None:
             continue
         try:
             found = float(value)
-        except ValueError:  # 'null', 'Fail 503'
+        except (ValueError, OverflowError):  # 'null', 'Fail 503', a whole number of 400 digits
             continue
         if math.isfinite(found) and found not in SENTINELS:
             return found
@@ -39,16 +40,22 @@ def number(record: Record, *names: str) -> float | None:
 
 
 def whole(record: Record, name: str) -> int | None:
-    """Return a field that holds a whole number."""
+    """Return a field that holds a whole number, of those that an integer of the database can be."""
     found = number(record, name)
-    return int(found) if found is not None and found == int(found) else None
+    return int(found) if found is not None and found.is_integer() and abs(found) < 2**31 else None
 
 
 def text(record: Record, *names: str) -> str | None:
-    """Return the first of these fields that says something."""
+    """Return the first of these fields that says something.
+
+    Raises:
+        AlertRefusedError: if no text of the database can hold it.
+    """
     for name in names:
         value = record.get(name)
         said = "" if value is None else str(value).strip()
+        if UNSTORABLE.search(said):
+            raise AlertRefusedError("bad_text", f"{name} is {said[:80]!r}, with a NUL or no text")
         if said.casefold() not in MISSING:
             return said
     return None

@@ -110,9 +110,9 @@ def _describe(images: Sequence[Image], profile: SurveyProfile, role: Role) -> _D
         wcs = celestial_wcs(images, image, header, _log)
         meta = _parse_meta(header, profile, wcs, full=_full_well(image.header))
         sign = _difference_sign(header, profile, path.name) if role == "difference" else 1
-    flags = _beside(images, image, profile.hdus.get("dq", ()))
-    weights = _beside(images, image, profile.hdus.get("weight", ()))
     with refused_content(path.name):
+        flags = _beside(images, image, profile.hdus.get("dq", ()))
+        weights = _beside(images, image, profile.hdus.get("weight", ()))
         bits = _bits(flags.header, profile) if flags else 0
     return _Described(
         profile,

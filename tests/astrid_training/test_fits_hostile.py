@@ -67,6 +67,15 @@ def replaced(content: bytes, keyword: str, value: object) -> bytes:
     return content[:at] + card(keyword, value).encode() + content[at + 80 :]
 
 
+def of_tiles(algorithm: str, keyword: str, value: object) -> bytes:
+    """Return the file of a compressed image with another card, in place of EXTNAME if it had none."""
+    content = compressed(algorithm)
+    start = content.index(b"XTENSION")
+    has_one = f"{keyword:<8}=".encode() in content[start:]
+    at = content.index(f"{keyword if has_one else 'EXTNAME':<8}=".encode(), start)
+    return content[:at] + card(keyword, value).encode() + content[at + 80 :]
+
+
 def tiles(values: np.ndarray) -> bytes:
     packed = fits.CompImageHDU(values, compression_type="GZIP_1", quantize_level=0)
     return written(fits.PrimaryHDU(), packed)
@@ -247,6 +256,12 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "tile of 10^9 pixels": (lambda: replaced(compressed(), "ZTILE1", 10**9), "bad_tiles"),
     "tile of no pixels": (lambda: replaced(compressed(), "ZTILE1", 0), "bad_tiles"),
+    "heap before its table": (lambda: of_tiles("GZIP_1", "THEAP", -(10**6)), "bad_tiles"),
+    "tiles of no data": (
+        lambda: of_tiles("RICE_1", "GCOUNT", 0)[: 2 * 2880],
+        "bad_tiles",
+    ),
+    "no extension of FITS": (lambda: of_tiles("RICE_1", "XTENSION", "'X'"), "unreadable"),
     "unknown compression": (lambda: replaced(compressed(), "ZCMPTYPE", "'MP3'"), "bad_tiles"),
     "RICE blocks of 0": (lambda: replaced(compressed(), "ZVAL1", 0), "bad_tiles"),
     "ZBITPIX 7": (lambda: replaced(compressed(), "ZBITPIX", 7), "bad_bitpix"),
