@@ -119,7 +119,10 @@ class TrainingDataCollectionParams(Frozen):
         0.8, ge=0, le=1, description="Least quality score of the whole dataset."
     )
     max_samples: int = Field(
-        10_000, ge=1, description="Most subjects taken, spread evenly over surveys and classes."
+        10_000,
+        ge=1,
+        le=100_000_000,
+        description="Most subjects taken, spread evenly over surveys and classes.",
     )
     validation_status: Literal["validated"] = Field(
         "validated", description="Only subjects that people decided, as real or as bogus."

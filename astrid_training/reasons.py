@@ -103,8 +103,7 @@ ALERT_REASONS = MappingProxyType(
         "not_an_alert": "neither a ZTF candidate nor a Rubin diaSource; leave it out",
         "bad_identifier": "the alert's number is no whole number, perhaps because a program took it "
         "for a float; write it as text",
-        "bad_text": "a text holds a NUL or half a character, which the database cannot; "
-        "correct it",
+        "bad_text": "a text holds a NUL or half a character, which the database cannot; correct it",
         "no_exposure": "time, field, filter or visit are missing; complete the table",
         "no_position": "right ascension or declination are missing; complete the table",
         "no_difference_sign": "isdiffpos is missing, so the difference may be upside down; "

@@ -2,17 +2,17 @@
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from astrid_training.rules import UtcDatetime, check_dates
+from astrid_training.rules import Frozen, UtcDatetime, check_dates
 
 __all__ = ["ReviewQueueParams"]
 
 
-class ReviewQueueParams(BaseModel):
+class ReviewQueueParams(Frozen):
     """Which detections people should look at next."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", title="Review queue")
+    model_config = ConfigDict(title="Review queue")
 
     survey_ids: list[str] | None = Field(
         None, min_length=1, description="Names of surveys; none given: all active ones."
@@ -29,10 +29,10 @@ class ReviewQueueParams(BaseModel):
         0.08, ge=0.05, le=1, description="Share that chance draws; it tells how good labels are."
     )
     rare_below: int = Field(
-        30, ge=1, description="A class of fewer reviewed subjects than this is rare."
+        30, ge=1, lt=2**31, description="A class of fewer reviewed subjects than this is rare."
     )
     repeat_after_days: float = Field(
-        14, ge=0, description="What a queue has shown comes again only after so long."
+        14, ge=0, le=36_500, description="What a queue has shown comes again only after so long."
     )
     salt: str = Field("", max_length=100, description="Another one draws others.")
 

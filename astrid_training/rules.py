@@ -21,12 +21,14 @@ __all__ = [
 Channel = Literal["science", "reference", "difference"]
 CHANNELS: tuple[Channel, ...] = ("science", "reference", "difference")
 """The order in which a pack stores them."""
+MOST_FWHM = 100
+"""Of any radius of a mask, in PSF FWHM: more than a stamp holds."""
 
 
 class Frozen(BaseModel):
     """A set of parameters: unknown fields are refused, and nothing changes it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -37,12 +39,17 @@ class Frozen(BaseModel):
         return values
 
 
-def _holds_nul(value: object) -> bool:
-    if isinstance(value, str):
-        return "\0" in value
-    if isinstance(value, dict):
-        return any(map(_holds_nul, value.values()))
-    return isinstance(value, list | tuple) and any(map(_holds_nul, value))
+def _holds_nul(given: object) -> bool:
+    waiting = [given]  # no recursion: what was given may be nested to any depth
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str) and "\0" in value:
+            return True
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list | tuple):
+            waiting += value
+    return False
 
 
 class PreprocessSpec(Frozen):
@@ -97,17 +104,27 @@ class MaskRule(Frozen):
 
     model_config = ConfigDict(title="Masks")
 
-    disk_fwhm: float = Field(1.0, gt=0, description="Radius of the target disk, in PSF FWHM.")
-    min_radius_px: float = Field(1.5, gt=0, description="Least radius of the target disk, pixels.")
+    disk_fwhm: float = Field(
+        1.0, gt=0, le=MOST_FWHM, description="Radius of the target disk, in PSF FWHM."
+    )
+    min_radius_px: float = Field(
+        1.5, gt=0, le=512, description="Least radius of the target disk, pixels."
+    )
     peak_fwhm: float = Field(
-        0.5, gt=0, description="How far from its position a target's peak may lie, in PSF FWHM."
+        0.5,
+        gt=0,
+        le=MOST_FWHM,
+        description="How far from its position a target's peak may lie, in PSF FWHM.",
     )
     lit_sigma: float = Field(3.0, gt=0, description="From where on a pixel is lit, in sigma.")
     lit_share: float = Field(
         0.06, ge=0, le=1, description="Least share of the peak that a footprint's pixels have."
     )
     cap_fwhm: float = Field(
-        3.0, gt=0, description="How far a footprint reaches, in PSF FWHM; trails reach farther."
+        3.0,
+        gt=0,
+        le=MOST_FWHM,
+        description="How far a footprint reaches, in PSF FWHM; trails reach farther.",
     )
     trail_elongation: float = Field(
         3.0, ge=1, description="Footprints longer than this, and asteroids, have no such limit."
@@ -115,13 +132,17 @@ class MaskRule(Frozen):
     part_sigma: float = Field(
         5.0, gt=0, description="Other parts of the difference that are as bright are ignored."
     )
-    part_px: int = Field(3, ge=1, description="Least size of such a part, pixels.")
+    part_px: int = Field(3, ge=1, le=1_000_000, description="Least size of such a part, pixels.")
     neighbour_fwhm: float = Field(
-        1.5, ge=0, description="Radius ignored round a neighbour without a label, in PSF FWHM."
+        1.5,
+        ge=0,
+        le=MOST_FWHM,
+        description="Radius ignored round a neighbour without a label, in PSF FWHM.",
     )
     ring_fwhm: float = Field(
         2.5,
         ge=0,
+        le=MOST_FWHM,
         description="Without a difference image, what is ignored round the disk, in PSF FWHM.",
     )
     max_missing: float = Field(
@@ -131,12 +152,15 @@ class MaskRule(Frozen):
         description="Share of the target's disk that may be missing; with more, it is dropped.",
     )
     saturation_grow_px: int = Field(
-        1, ge=0, description="Saturated regions are widened by this, pixels."
+        1, ge=0, le=512, description="Saturated regions are widened by this, pixels."
     )
 
 
 def _aware(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if not 1 < aware.year < 9999:  # elsewhere a zone or a gap leads out of the calendar
+        raise ValueError(f"the year {aware.year} is none of ours; give one from 2 to 9998")
+    return aware.astimezone(UTC)
 
 
 UtcDatetime = Annotated[datetime, AfterValidator(_aware)]
@@ -148,10 +172,16 @@ class NegativesRule(Frozen):
     model_config = ConfigDict(title="Negatives")
 
     bogus_per_real: float | None = Field(
-        1.0, ge=0, description="Most rejected detections per real one; none given: all of them."
+        1.0,
+        ge=0,
+        le=1e6,
+        description="Most rejected detections per real one; none given: all of them.",
     )
     sky_per_real: float = Field(
-        0.5, ge=0, description="Most places per real one where nothing was ever detected; 0: none."
+        0.5,
+        ge=0,
+        le=1e6,
+        description="Most places per real one where nothing was ever detected; 0: none.",
     )
     most_sky_share: float = Field(
         0.3, ge=0, le=0.9, description="Most of val and of test that such places may be."
@@ -190,7 +220,7 @@ class SplitPolicy(Frozen):
         pattern=r"^[a-z0-9_-]+$",
         description="Name of the policy; another name divides the sky anew.",
     )
-    version: int = Field(1, ge=1, description="Another version divides the sky anew.")
+    version: int = Field(1, ge=1, lt=2**31, description="Another version divides the sky anew.")
     strategy: Literal["group", "time"] = Field(
         "group",
         description="group: each place on the sky is hashed into a split; time: earlier exposures "

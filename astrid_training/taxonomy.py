@@ -13,6 +13,9 @@ from astrid_training.digests import digest_bytes
 
 __all__ = ["Meaning", "Taxonomy", "taxonomy"]
 
+LONGEST = 1000
+"""Characters of a label that are looked at; normalised they may be 18 times as many."""
+
 Axis = Literal["real", "bogus", "abstain", "unmapped"]
 
 
@@ -40,7 +43,7 @@ class Taxonomy:
 
     def meaning(self, label: str | None) -> Meaning:
         """Return what `label` means; no label abstains, an unknown word is `unmapped`."""
-        text = unicodedata.normalize("NFKC", label or "").casefold().strip()
+        text = unicodedata.normalize("NFKC", (label or "")[:LONGEST]).casefold().strip()
         doubtful = len(text) > 1 and text.endswith("?")
         word = re.sub(r"[\s_\-/.]+", "_", text.rstrip("?").strip()).strip("_")
         name = self.spellings.get(word)

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 import typer
-import yaml
 from pydantic import BaseModel
 
 from astrid_training.checked import check_parameters
 from astrid_training.errors import CollectionRefusedError
+from astrid_training.yaml_files import read_yaml
 from deployments.console import Json
 
 __all__ = ["command_of", "given_parameters"]
 
 M = TypeVar("M", bound=BaseModel)
+MOST_SHOWN = 200
 
 
 def given_parameters(model: type[M], options: Mapping[str, Any], file: Path | None = None) -> M:
@@ -30,9 +31,10 @@ def given_parameters(model: type[M], options: Mapping[str, Any], file: Path | No
 
     Raises:
         CollectionRefusedError: naming each field that is wrong.
+        YAMLError: if the file is none.
         OSError: if the file cannot be read.
     """
-    given = yaml.safe_load(file.read_text(encoding="utf-8")) if file else {}
+    given = (read_yaml(file) if file else None) or {}
     if not isinstance(given, dict):
         raise CollectionRefusedError(f"{file} holds no parameters; write `name: value` lines")
     given |= {n: _value(model, n, text) for n, text in options.items() if text is not None}
@@ -105,8 +107,9 @@ def _value(model: type[BaseModel], name: str, text: Any) -> Any:  # noqa: ANN401
     if any(isinstance(kind, type) and issubclass(kind, BaseModel) for kind in kinds):
         try:
             return json.loads(text)
-        except json.JSONDecodeError as error:
-            raise CollectionRefusedError(f"{name}: {text!r} is not JSON: {error}") from error
+        except (ValueError, RecursionError) as error:
+            wrong = f"{name}: {text[:MOST_SHOWN]!r} is not JSON: {error}"
+            raise CollectionRefusedError(wrong) from error
     if any(getattr(kind, "__origin__", kind) in {list, tuple} for kind in kinds):
         return [part.strip() for part in text.split(",") if part.strip()]
     return text

@@ -1,5 +1,7 @@
 """Cutouts of alerts as arrays, and the one file in which the store keeps those of an alert."""
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -30,6 +32,7 @@ TRIPLET: Mapping[Channel, list[str] | None] = {
 }
 """EXTNAMEs of each role's HDU in a file that a table names."""
 WCS_CARDS = ("WCSAXES", "CTYPE", "CRVAL", "CRPIX", "CDELT", "CD1_", "CD2_", "PC1_", "PC2_", "CUNIT")
+UNPRINTABLE = re.compile(r"[^ -~]")  # the database has the text as it is
 SKY_CARDS = ("RADESYS", "EQUINOX", "LONPOLE", "LATPOLE")
 
 
@@ -115,8 +118,12 @@ def _kept_cards(header: "Header") -> dict[str, object]:
     return {
         name: value
         for name, value in header.items()
-        if name.startswith(wanted) and isinstance(value, int | float | str)
+        if name.startswith(wanted) and isinstance(value, int | float | str) and _is_finite(value)
     }
+
+
+def _is_finite(value: float | str) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def stamp_file(alert: Alert, cutouts: dict[Channel, Cutout]) -> bytes:
@@ -155,7 +162,11 @@ def _alert_cards(alert: Alert) -> list[tuple[str, object, str]]:
         ("FILTER", alert.band, ""),
         ("SEEING", alert.seeing_arcsec, "[arcsec] FWHM of the PSF"),
     ]
-    return [card for card in cards if card[1] is not None]
+    return [
+        (keyword, UNPRINTABLE.sub("?", value) if isinstance(value, str) else value, comment)
+        for keyword, value, comment in cards
+        if value is not None
+    ]
 
 
 def _mjd(alert: Alert) -> float:

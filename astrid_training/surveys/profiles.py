@@ -15,6 +15,7 @@ from astrid_training.errors import SurveyProfileError
 from astrid_training.settings import training_home
 from astrid_training.surveys.frames import Kind
 from astrid_training.surveys.model import BandReference, SurveyProfile
+from astrid_training.yaml_files import load_yaml
 
 __all__ = ["FOLDER", "BandReference", "SurveyProfile", "profile_for", "profiles"]
 
@@ -87,7 +88,7 @@ def _text(path: Path) -> str:
 def _entries(text: str, where: str) -> Iterator[tuple[str, Fields]]:
     """Yield the surveys of a YAML document and their fields."""
     try:
-        document = yaml.safe_load(text) or {}
+        document = load_yaml(text) or {}
     except yaml.YAMLError as error:
         raise SurveyProfileError(where, None, f"is not YAML: {error}") from error
     if not isinstance(document, dict):

@@ -19,6 +19,7 @@ from uuid import UUID
 import astropy.io.fits  # imported here, so that no child pays for it
 import astropy.wcs  # noqa: F401 - the same
 import pyarrow as pa
+import yaml
 
 from astrid_training.alerts.alert import AlertRefusedError
 from astrid_training.alerts.cutouts import read_cutouts, stamp_file
@@ -82,7 +83,7 @@ def parameters(path: Path) -> str:
     """Read a YAML file of parameters."""
     try:
         given_parameters(TrainingDataCollectionParams, {}, path)
-    except CollectionRefusedError as error:
+    except (CollectionRefusedError, yaml.YAMLError) as error:  # as the commands do
         return "refused" if len(str(error)) < LONGEST_MESSAGE else "long"
     return "read"
 

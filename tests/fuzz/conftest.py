@@ -41,6 +41,10 @@ class BoundedReader:
         path.write_bytes(content)
         return self.read(kind, path)
 
+    def write(self, name: str, content: bytes) -> None:
+        """Put a file beside those that `read_bytes` reads."""
+        (self._folder / name).write_bytes(content)
+
     def close(self) -> None:
         """End the process."""
         assert self._process.stdin is not None

@@ -9,7 +9,7 @@ import numpy as np
 from astropy.io import fits
 from hypothesis import strategies as st
 
-__all__ = ["damaged_files", "sound_files"]
+__all__ = ["changes", "damaged_files", "sound_files"]
 
 ALGORITHMS = ("RICE_1", "GZIP_1", "GZIP_2", "HCOMPRESS_1", "PLIO_1", "NOCOMPRESS")
 PIXELS = np.arange(35, dtype=np.float32).reshape(5, 7)
@@ -73,7 +73,7 @@ def _written(*hdus: object, checksum: bool = False) -> bytes:
 def damaged_files() -> st.SearchStrategy[bytes]:
     """Return files of up to three things wrong."""
     return st.builds(
-        _damaged, st.sampled_from(sorted(sound_files())), st.lists(_changes(), max_size=3)
+        _damaged, st.sampled_from(sorted(sound_files())), st.lists(changes(), max_size=3)
     )
 
 
@@ -87,7 +87,8 @@ def _damaged(name: str, changes: list[Change]) -> bytes:
     return content if name != "gzipped" or packed else gzip.compress(content, 1, mtime=0)
 
 
-def _changes() -> st.SearchStrategy[Change]:
+def changes() -> st.SearchStrategy[Change]:
+    """Return what may be done to a file."""
     place = st.integers(0, 1 << 20).map(lambda number: number / (1 << 20))
     return st.one_of(
         st.builds(_card, place, _values()),
@@ -107,7 +108,17 @@ KEYWORDS = (
     *("BSCALE", "BZERO", "BLANK", "TFIELDS", "TFORM1", "TTYPE1", "THEAP", "ZIMAGE", "ZBITPIX"),
     *("ZNAXIS", "ZNAXIS1", "ZNAXIS2", "ZTILE1", "ZTILE2", "ZCMPTYPE", "ZNAME1", "ZVAL1", "ZBLANK"),
     *("ZQUANTIZ", "ZDITHER0", "ZSCALE", "ZZERO", "EXTNAME", "EXTVER", "CHECKSUM", "DATASUM"),
-    *("CTYPE1", "CRPIX1", "CD1_1", "A_ORDER", "WCSAXES", "MJD-OBS", "DATE-OBS", "EXPTIME", "GROUPS"),
+    *(
+        "CTYPE1",
+        "CRPIX1",
+        "CD1_1",
+        "A_ORDER",
+        "WCSAXES",
+        "MJD-OBS",
+        "DATE-OBS",
+        "EXPTIME",
+        "GROUPS",
+    ),
     *("TIMESYS", "EQUINOX", "RADESYS", "FILTER", "GAIN", "SATURATE", "BUNIT", "CONTINUE", "END"),
 )
 WORDS = (b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\x80\0\0\0", b"\0\0\0\0", b"\0\0\0\x01")
