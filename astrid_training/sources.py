@@ -15,6 +15,7 @@ from astrid_training.web import Web
 __all__ = ["Sources", "open_sources"]
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?")
+BUCKET = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{1,62}")
 LONGEST_NAME = 255  # bytes, of a file's name on every common file system
 UNFINISHED = re.compile(r"#\d+$")  # how the directory store names what it is still writing
 
@@ -45,6 +46,10 @@ class Sources:
         self._credentials = credentials or Credentials()
         self._patience = patience
         self._stores: dict[str, Store] = {}
+        # else the client would ask this machine's cloud for a role, because of a row
+        self._has_buckets = bool(
+            bucket or self._credentials != Credentials() or not store.url.startswith("file:")
+        )
         self._bare = store if bucket is None else self._opened(f"s3://{bucket}")
         self._web = Web(hosts, patience)
 
@@ -110,6 +115,11 @@ class Sources:
         return place.local_path(key)
 
     def _opened(self, url: str) -> Store:
+        if url.startswith("s3:") and not self._has_buckets:
+            raise UnusablePathError(
+                f"a path names the bucket {url}, but none is set up here; set "
+                "CLOUDFLARE_R2_ENDPOINT_URL and the bucket's keys, or store the file in the folder"
+            )
         if url not in self._stores:
             self._stores[url] = Store(url, self._credentials, self._patience)
         return self._stores[url]
@@ -135,7 +145,7 @@ def _split(path: str) -> tuple[str | None, str]:
     scheme, rest = found[1].lower(), path[found.end() :]
     if scheme in {"s3", "r2"} and found[2]:
         bucket, _, key = rest.partition("/")
-        if bucket:
+        if BUCKET.fullmatch(bucket):
             return f"s3://{bucket}", key
     if scheme == "file" and found[2] and rest.startswith("/"):
         return "file:///", unquote(rest[1:])

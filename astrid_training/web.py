@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,6 +27,9 @@ __all__ = ["HostNotAllowedError", "Web", "WebRefusedError"]
 MAX_REDIRECTS = 3
 PASSING = frozenset({408, 429, 500, 502, 503, 504})
 GONE = frozenset({404, 410})
+UNICAST = IPv6Network("2000::/3")
+"""All of IPv6 that is handed out for the open internet."""
+NAT64, COMPATIBLE = IPv6Network("64:ff9b::/96"), IPv6Network("::/96")
 PORTS = {"http": 80, "https": 443}
 HEADERS = {
     "User-Agent": "astrid-training",
@@ -251,8 +254,17 @@ def _is_public(address: str) -> bool:
     """Tell whether the address is one of the open internet, also when it is written as IPv6."""
     found: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
     if isinstance(found, IPv6Address):
-        found = found.ipv4_mapped or found.sixtofour or found
+        found = _within(found) or found
+    if isinstance(found, IPv6Address) and found not in UNICAST:
+        return False
     return found.is_global and not found.is_multicast
+
+
+def _within(address: IPv6Address) -> IPv4Address | None:
+    """Return the IPv4 address that a gateway makes of an IPv6 one, if it makes one."""
+    if address in NAT64 or address in COMPATIBLE:
+        return IPv4Address(address.packed[-4:])
+    return address.ipv4_mapped or address.sixtofour
 
 
 def _is_passing(error: Exception) -> bool:

@@ -73,6 +73,15 @@ def test_a_listed_name_that_leads_into_a_private_network_is_not_asked(
         ("fd00::1", False),
         ("::ffff:10.0.0.1", False),
         ("2002:7f00:1::", False),
+        ("64:ff9b::101:101", True),  # what a gateway to IPv4 is asked for
+        ("64:ff9b::7f00:1", False),
+        ("64:ff9b::a9fe:a9fe", False),
+        ("64:ff9b:1::a00:1", False),
+        ("::7f00:1", False),
+        ("::ffff:0:7f00:1", False),
+        ("fec0::1", False),
+        ("5f00::1", False),
+        ("2001:0:7f00:1::", False),
     ],
 )
 def test_which_addresses_are_public(address: str, *, public: bool) -> None:

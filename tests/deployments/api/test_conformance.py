@@ -2,16 +2,15 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
-from functools import partial
+from contextlib import suppress
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 import schemathesis
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi import checks
 
@@ -29,7 +28,6 @@ CHECKS = [
     checks.unsupported_method,
     checks.negative_data_rejection,
 ]
-MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 KNOWN = {"dataset_id", "other", "wanted"}
 """Path parameters that name a dataset."""
 
@@ -51,8 +49,10 @@ def ask_everything(client: TestClient, examples: int, datasets: list[str]) -> Co
     asked: Counter[str] = Counter()
     for found in schema.get_all_operations():
         operation = found.ok()
-        for mode in MODES:
-            _ask(operation.as_strategy(mode), client, examples, datasets, asked)
+        _ask(operation.as_strategy(), client, examples, datasets, asked)
+        with suppress(Unsatisfiable):  # what takes nothing takes nothing wrong
+            wrong = operation.as_strategy(GenerationMode.NEGATIVE)
+            _ask(wrong, client, examples, datasets, asked)
     return asked
 
 
@@ -89,7 +89,7 @@ class _Plain:
 def test_an_empty_database_is_asked_as_described(api: TestClient, tally: Any) -> None:
     asked = ask_everything(api, 2, [])
 
-    assert len(asked) == len(OPERATIONS(api))
+    assert len(asked) == len(operations_of(api))
     tally("cases fuzzed", asked.total())
     tally("requests served", asked.total())
 
@@ -105,11 +105,11 @@ def test_a_published_dataset_is_asked_for_as_described(
 
     asked = ask_everything(client, 40 if thorough else 5, known)
 
-    assert len(asked) == len(OPERATIONS(client))
+    assert len(asked) == len(operations_of(client))
     tally("cases fuzzed", asked.total())
     tally("requests served", asked.total())
 
 
-def OPERATIONS(client: TestClient) -> list[str]:
+def operations_of(client: TestClient) -> list[str]:
     document = client.get("/openapi.json").json()
     return [f"{verb} {path}" for path, verbs in document["paths"].items() for verb in verbs]
