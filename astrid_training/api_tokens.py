@@ -18,6 +18,7 @@ __all__ = [
     "SCOPES",
     "ApiToken",
     "TokenExistsError",
+    "TokenNameError",
     "TokenNotFoundError",
     "create_token",
     "find_token",
@@ -35,6 +36,10 @@ PREFIX = "astrid_"  # so that a token in a log or a commit is known for one
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 SECRET_BYTES = 32
 NOTED_EVERY = timedelta(minutes=1)  # a row written at each request would cost more than it tells
+
+
+class TokenNameError(ValueError):
+    """No token can have this name."""
 
 
 class TokenExistsError(ValueError):
@@ -84,7 +89,7 @@ def create_token(
         ValueError: for a name or a scope that cannot be.
     """
     if not NAME.fullmatch(name):
-        raise ValueError(
+        raise TokenNameError(
             f"{name!r} is no name of a token; use up to 100 letters, digits, '.', '_' and '-'"
         )
     if not scopes or not set(scopes) <= SCOPES.keys():

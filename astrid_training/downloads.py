@@ -26,7 +26,8 @@ __all__ = ["PASSING", "SourceCache", "fetch_sources", "quarantine"]
 
 STEP = "download_fits"
 PASSING = frozenset(
-    {"changed", "host_not_allowed", "missing_object", "unusable_path", "web_refused"}
+    {"changed", "folder_not_allowed", "host_not_allowed", "missing_object"}
+    | {"unusable_path", "web_refused"}
 )
 """Reasons that lie in the store and not in the file: it may be had the next time."""
 

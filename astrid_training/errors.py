@@ -12,6 +12,7 @@ __all__ = [
     "DatasetRevokedError",
     "ExportRefusedError",
     "FitsRefusedError",
+    "FolderNotAllowedError",
     "ForeignStoreError",
     "FunnelError",
     "GateFailedError",
@@ -74,6 +75,12 @@ class UnusablePathError(ValueError):
     """
 
     reason = "unusable_path"
+
+
+class FolderNotAllowedError(UnusablePathError):
+    """A file of this machine in none of the folders that the operator has listed."""
+
+    reason = "folder_not_allowed"
 
 
 class FitsRefusedError(ValueError):

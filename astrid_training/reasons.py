@@ -34,6 +34,8 @@ REASONS = MappingProxyType(
         "no_science": "the observation names no file of its own; ingest it again",
         "host_not_allowed": "a file lies on a web server that may not be asked; "
         "add its host to ASTRID_SOURCE_HOSTS, or store the file in the bucket",
+        "folder_not_allowed": "a file of the worker's machine lies in none of the folders that may be "
+        "read; add its folder to ASTRID_SOURCE_FOLDERS, or store the file in the bucket",
         "web_refused": "a web server does not give a file, or not as a file; "
         "store it in the bucket, or correct the path",
         # what the FITS guard refuses; each concerns one of the sample's files

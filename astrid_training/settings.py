@@ -39,6 +39,7 @@ ENVIRONMENT = MappingProxyType(
         "store_region": "ASTRID_STORE_REGION",
         "source_bucket": "CLOUDFLARE_R2_BUCKET_NAME",
         "source_hosts": "ASTRID_SOURCE_HOSTS",
+        "source_folders": "ASTRID_SOURCE_FOLDERS",
         "downloads_at_once": "ASTRID_DOWNLOADS_AT_ONCE",
         "loader_cache_gb": "ASTRID_LOADER_CACHE_GB",
         "prefect_api_url": "PREFECT_API_URL",
@@ -125,6 +126,12 @@ class Settings:
     def source_hosts(self) -> list[str]:
         """The web servers that source files may be read from, each `host` or `host:port`."""
         return [host for host in (self.get("source_hosts") or "").split(",") if host]
+
+    @property
+    def source_folders(self) -> list[str] | None:
+        """The folders that source files may lie in beside the store; None: any that can be read."""
+        folders = self.get("source_folders")
+        return None if folders is None else [one for one in folders.split(",") if one]
 
     @property
     def downloads_at_once(self) -> int:

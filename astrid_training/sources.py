@@ -1,12 +1,13 @@
 """Where the paths of AstrID's database lead: object stores, this machine, allowed web servers."""
 
+import os
 import re
 import unicodedata
 from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import unquote
 
-from astrid_training.errors import UnusablePathError
+from astrid_training.errors import FolderNotAllowedError, UnusablePathError
 from astrid_training.patience import PATIENT, Patience
 from astrid_training.settings import Settings
 from astrid_training.store import Credentials, ObjectInfo, Store, credentials_of, open_store
@@ -32,6 +33,8 @@ class Sources:
         credentials: of every bucket; there is one set for all.
         bucket: where bare keys lie.
         hosts: web servers that may be asked; see `Web`.
+        folders: in which files of this machine may lie beside a store's own, whatever links say;
+            None: any.
         patience: with web servers and with buckets other than the store's.
     """
 
@@ -42,6 +45,7 @@ class Sources:
         bucket: str | None = None,
         hosts: Collection[str] = (),
         patience: Patience = PATIENT,
+        folders: Collection[str] | None = None,
     ) -> None:
         self._credentials = credentials or Credentials()
         self._patience = patience
@@ -52,20 +56,23 @@ class Sources:
         )
         self._bare = store if bucket is None else self._opened(f"s3://{bucket}")
         self._web = Web(hosts, patience)
+        self._folders = None if folders is None else self._real(folders, store)
 
     def locate(self, path: str) -> tuple[Store | Web, str]:
         """Return where the file of `path` lies and its key there.
 
         Raises:
             UnusablePathError: if the path's scheme is not one of the above, it climbs out of its
-                store, or it is no name of an object.
+                store, it is no name of an object, or it leads into a folder that is not listed.
         """
         scheme = SCHEME.match(path)
         if scheme and scheme[1].lower() in {"http", "https"}:
             return self._web, path
         url, key = _split(path)
         _check_key(path, key)
-        return self._bare if url is None else self._opened(url), key
+        place = self._bare if url is None else self._opened(url)
+        self._check_folder(path, place.local_path(key))
+        return place, key
 
     def head(self, path: str) -> ObjectInfo | None:
         """Return size and ETag of the file at `path`, or None if there is none.
@@ -75,6 +82,9 @@ class Sources:
             StoreUnavailableError: if the store or the web server fails.
         """
         place, key = self.locate(path)
+        local = place.local_path(key)
+        if local is not None and local.exists() and not (local.is_file() or local.is_dir()):
+            raise UnusablePathError(f"{path!r} is a pipe or a device; name a file")
         return place.head(key)
 
     def save(self, path: str, size: int, etag: str, target: Path) -> None:
@@ -114,6 +124,22 @@ class Sources:
         place, key = self.locate(path)
         return place.local_path(key)
 
+    def _check_folder(self, path: str, local: Path | None) -> None:
+        if self._folders is None or local is None:
+            return
+        real = Path(os.path.realpath(local))  # unlike `resolve` it bears a loop of links
+        if not any(folder in real.parents for folder in self._folders):
+            raise FolderNotAllowedError(
+                f"{path!r} lies in none of the folders that may be read; add its folder to "
+                "ASTRID_SOURCE_FOLDERS and run `astrid-training bootstrap`, or store the file in the bucket"
+            )
+
+    @staticmethod
+    def _real(folders: Collection[str], store: Store) -> list[Path]:
+        own = store.local_path("")
+        listed = [Path(one) for one in folders]
+        return [one.resolve() for one in (*listed, *([own] if own else []))]
+
     def _opened(self, url: str) -> Store:
         if url.startswith("s3:") and not self._has_buckets:
             raise UnusablePathError(
@@ -132,6 +158,7 @@ def open_sources(settings: Settings) -> Sources:
         credentials_of(settings),
         settings.source_bucket,
         settings.source_hosts,
+        folders=settings.source_folders,
     )
 
 

@@ -1,6 +1,6 @@
 """Objects in a directory or a bucket: the place for everything that is larger than a record."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -218,13 +218,18 @@ class Store:
         return [info.key for info in self.objects(prefix)]
 
     def objects(self, prefix: str) -> list[ObjectInfo]:
-        """Return all objects under `prefix`, sorted by key."""
+        """Return all objects under `prefix`, sorted by key.
+
+        In a directory a top folder may be a link to another disk; what further links lead to is none
+        of ours, and neither copied nor removed.
+        """
 
         def list_all() -> list[ObjectInfo]:
             pages = obstore.list(self._objects, prefix)
             return [_info(meta) for page in pages for meta in page]
 
-        return sorted(self._ask("list", prefix, list_all), key=lambda info: info.key)
+        found = sorted(self._ask("list", prefix, list_all), key=lambda info: info.key)
+        return found if self._root is None else _without_links(self._root, found)
 
     def delete(self, key: str) -> None:
         """Remove the object; removing one that is not there changes nothing."""
@@ -294,6 +299,22 @@ class Store:
             is_final = any(words in str(error) for words in FINAL)
         kind = StoreRefusedError if is_final else StoreUnavailableError
         return kind(f"cannot {verb} {key or 'keys'} in {self.url}: {why}")
+
+
+def _without_links(root: Path, found: Sequence[ObjectInfo]) -> list[ObjectInfo]:
+    folders = {info.key.rpartition("/")[0] for info in found}
+    real = {folder for folder in folders if _is_real(root, folder)}
+    return [
+        info
+        for info in found
+        if info.key.rpartition("/")[0] in real and not (root / info.key).is_symlink()
+    ]
+
+
+def _is_real(root: Path, folder: str) -> bool:
+    """Tell whether no link leads into a folder but, perhaps, one to its top folder."""
+    top, _, rest = folder.partition("/")
+    return (root / folder).resolve() == (root / top).resolve() / rest
 
 
 def _info(meta: "ObjectMeta") -> ObjectInfo:

@@ -33,6 +33,8 @@ def normalise(name: str, value: str) -> str:
         return _store(value)
     if name == "source_hosts":
         return _hosts(value)
+    if name == "source_folders":
+        return _folders(value)
     if name == "downloads_at_once":
         return _count(value)
     if name == "loader_cache_gb":
@@ -78,6 +80,16 @@ def _hosts(listed: str) -> str:
                 "scheme, path or *, such as archive.example.org,[2001:db8::1]:8080"
             )
     return ",".join(hosts)
+
+
+def _folders(listed: str) -> str:
+    folders = [folder.strip() for folder in listed.split(",") if folder.strip()]
+    for folder in folders:
+        if not folder.startswith("/") or "\0" in folder:
+            raise ValueError(
+                f"holds {folder!r}; write absolute paths with commas between, such as /data,/archive"
+            )
+    return ",".join(folders)
 
 
 def _gigabytes(value: str) -> str:

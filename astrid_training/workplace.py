@@ -28,6 +28,7 @@ class Workplace:
     credentials: Credentials = field(default_factory=Credentials, repr=False)
     source_bucket: str | None = None
     source_hosts: tuple[str, ...] = ()
+    source_folders: tuple[str, ...] | None = None
     database_url: str = field(default="", repr=False)
     """Of PostgreSQL, with its password; empty where no row is read or written."""
 
@@ -59,7 +60,13 @@ def _store(place: Workplace) -> Store:
 
 @functools.lru_cache(PLACES_KEPT)
 def _sources(place: Workplace) -> Sources:
-    return Sources(place.store(), place.credentials, place.source_bucket, place.source_hosts)
+    return Sources(
+        place.store(),
+        place.credentials,
+        place.source_bucket,
+        place.source_hosts,
+        folders=place.source_folders,
+    )
 
 
 def forget_places() -> None:

@@ -28,6 +28,8 @@ class AstridStore(Block):
             the machine's own role opens the bucket.
         source_bucket: the bucket in which AstrID's bare object keys lie; none: the store itself.
         source_hosts: the web servers from which files may be read; none: no file of the web.
+        source_folders: the folders in which files of the worker's machine may lie beside the store's
+            own; none given: any.
 
     Example:
         ```python
@@ -55,6 +57,10 @@ class AstridStore(Block):
         default=[],
         description="Web servers that source files may be read from: host or host:port.",
     )
+    source_folders: list[str] | None = Field(
+        default=None,
+        description="Folders of the worker that source files may be read from; none given: any.",
+    )
 
     def open(self) -> Store:
         """Return the store; a folder is made if it is not there."""
@@ -62,7 +68,13 @@ class AstridStore(Block):
 
     def sources(self) -> Sources:
         """Return where the paths in AstrID's database lead."""
-        return Sources(self.open(), self._keys, self.source_bucket, self.source_hosts)
+        return Sources(
+            self.open(),
+            self._keys,
+            self.source_bucket,
+            self.source_hosts,
+            folders=self.source_folders,
+        )
 
     def workplace(self, cache: Path, database_url: str) -> Workplace:
         """Return store, sources and database as settings that another process can open.
@@ -71,8 +83,15 @@ class AstridStore(Block):
             cache: the folder on this machine for what can be fetched again.
             database_url: of PostgreSQL, with its password.
         """
-        hosts = tuple(self.source_hosts)
-        return Workplace(self.url, cache, self._keys, self.source_bucket, hosts, database_url)
+        return Workplace(
+            self.url,
+            cache,
+            self._keys,
+            self.source_bucket,
+            tuple(self.source_hosts),
+            None if self.source_folders is None else tuple(self.source_folders),
+            database_url,
+        )
 
     @property
     def _keys(self) -> Credentials:

@@ -191,6 +191,7 @@ def _blocks(settings: Settings) -> list[Block]:
         credentials=credentials,
         source_bucket=settings.source_bucket,
         source_hosts=settings.source_hosts,
+        source_folders=settings.source_folders,
     )
     database = AstridDatabase.model_validate({"url": settings.database_url})
     tracking = TrackingServer(uri=_without_password(settings))

@@ -1,5 +1,7 @@
 """The command line: `astrid-training …`."""
 
+import re
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +12,7 @@ from deployments.audit_command import audit
 from deployments.backup_command import backup, restore
 from deployments.collect_command import collect
 from deployments.compare_command import compare
-from deployments.console import FAILED, Json, print_json, ready, reported, say
+from deployments.console import FAILED, USAGE, Json, print_json, ready, reported, say
 from deployments.demo import demo
 from deployments.export_command import card, export
 from deployments.freshness_command import freshness
@@ -26,6 +28,8 @@ from deployments.verify_command import verify
 
 __all__ = ["app", "main"]
 
+HALF = re.compile("[\ud800-\udfff]")  # what Python makes of bytes that are no text
+
 app = typer.Typer(
     name="astrid-training",
     help="Turns AstrID's human-validated detections into training sets.",
@@ -37,6 +41,9 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line."""
+    if any(HALF.search(argument) for argument in sys.argv):
+        say("error: an argument is not UTF-8; write it in this system's own encoding")
+        sys.exit(USAGE)
     app()
 
 

@@ -26,7 +26,8 @@ def create(
         typer.Option(help="read, collect or manage; again for more. None given: read."),
     ] = None,
     expires_days: Annotated[
-        int | None, typer.Option(min=1, help="Days that it counts; none given: until revoked.")
+        int | None,
+        typer.Option(min=1, max=36_500, help="Days that it counts; none given: until revoked."),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -70,8 +70,14 @@ class GivenLabels:
 
 
 def _read(path: Path) -> dict[str, GivenLabel]:
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        rows = [normalised(row) for row in csv.DictReader(stream)]
+    if path.exists() and not path.is_file():  # who opens a pipe waits for its other end
+        raise LabelsError(f"{path} is no regular file; name a table")
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            table = csv.DictReader(stream)
+            rows = [normalised({n: v for n, v in row.items() if n}) for row in table]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise LabelsError(f"{path} is no table of labels: {error}") from error
     for column in ("label", "labeltier"):
         if rows and column not in rows[0]:
             raise LabelsError(

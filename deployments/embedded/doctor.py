@@ -273,7 +273,8 @@ def _wanted_blocks(settings: Settings) -> dict[str, dict[str, Any]]:
     store = {"url": settings.store_url, "source_bucket": settings.source_bucket}
     wanted: dict[str, dict[str, Any]] = {
         "astrid-database": {"url": settings.get("database_url")},
-        "astrid-store": store | {"source_hosts": settings.source_hosts},
+        "astrid-store": store
+        | {"source_hosts": settings.source_hosts, "source_folders": settings.source_folders},
         "astrid-tracking-server": {"uri": settings.get("mlflow_tracking_uri")},
     }
     if settings.store_access_key_id or settings.store_secret_access_key:

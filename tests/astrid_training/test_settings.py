@@ -322,3 +322,16 @@ def test_hosts_are_listed_with_commas_between(
 def test_what_is_no_host_is_refused_with_an_example(tmp_path: Path, listed: str) -> None:
     with pytest.raises(InvalidSettingError, match=r"source_hosts .*such as archive\.example"):
         resolve(tmp_path, source_hosts=listed)
+
+
+def test_folders_are_listed_with_commas_between_and_none_is_not_any(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert resolve(tmp_path).source_folders is None
+
+    monkeypatch.setenv("ASTRID_SOURCE_FOLDERS", " /data, /archive/2026,")
+    assert resolve(tmp_path).source_folders == ["/data", "/archive/2026"]
+    monkeypatch.setenv("ASTRID_SOURCE_FOLDERS", ",")
+    assert resolve(tmp_path).source_folders == []
+    with pytest.raises(InvalidSettingError, match=r"source_folders .*absolute paths"):
+        resolve(tmp_path, source_folders="data")

@@ -98,6 +98,7 @@ def test_bootstrap_gives_the_blocks_what_the_settings_say(tmp_path: Path) -> Non
         store_secret_access_key="s3cr3t",
         source_bucket="surveys",
         source_hosts="archive.example",
+        source_folders="/data",
         mlflow_tracking_uri="http://mlflow.example",
     )
 
@@ -105,6 +106,8 @@ def test_bootstrap_gives_the_blocks_what_the_settings_say(tmp_path: Path) -> Non
 
     assert (store.url, store.source_bucket) == ("s3://bucket/prefix", "surveys")
     assert store.source_hosts == ["archive.example"]
+    assert store.source_folders == ["/data"]
+    assert store.workplace(tmp_path, URL).source_folders == ("/data",)
     assert store._keys == Credentials("https://r2.example", "KEY-ID", "s3cr3t", "auto")
 
 

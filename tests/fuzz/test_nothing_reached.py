@@ -116,7 +116,15 @@ def test_a_listed_name_that_leads_home_is_not_asked(
 
 HOSTS = st.sampled_from(
     [
-        *("127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "0x7f.1", "127.000.000.001"),
+        *(
+            "127.0.0.1",
+            "127.1",
+            "2130706433",
+            "0x7f000001",
+            "0177.0.0.1",
+            "0x7f.1",
+            "127.000.000.001",
+        ),
         *("localhost", "LOCALHOST", "localhost.", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]"),
         *("0", "0.0.0.0", "[::]", "169.254.169.254", "metadata.google.internal", "①②⑦.⓪.⓪.①"),
         *(LISTED, f"{LISTED}.", f"{LISTED}%00.evil.example", "127。0。0。1", "loc\u00adalhost", ""),
@@ -127,12 +135,34 @@ USERS = st.sampled_from(
 )
 SCHEMES = st.sampled_from(
     [
-        *("http://", "https://", "HTTP://", "http:/", "http:", "http:\\\\", "//", " http://", "http:///"),
-        *("ftp://", "gopher://", "dict://", "ldap://", "ws://", "jar:http://", "s3://", "r2://", "url:"),
+        *(
+            "http://",
+            "https://",
+            "HTTP://",
+            "http:/",
+            "http:",
+            "http:\\\\",
+            "//",
+            " http://",
+            "http:///",
+        ),
+        *(
+            "ftp://",
+            "gopher://",
+            "dict://",
+            "ldap://",
+            "ws://",
+            "jar:http://",
+            "s3://",
+            "r2://",
+            "url:",
+        ),
         *("file://", "http+unix://", "http://http://", "\thttp://", "hTtPs://"),
     ]
 )
-TAILS = st.sampled_from(["/a.fits", "", "/", "?x", "#x", "/..;/a", "\\a", "\r\nHost: x", "/%0d%0a", "/\0"])
+TAILS = st.sampled_from(
+    ["/a.fits", "", "/", "?x", "#x", "/..;/a", "\\a", "\r\nHost: x", "/%0d%0a", "/\0"]
+)
 
 
 @pytest.mark.trust

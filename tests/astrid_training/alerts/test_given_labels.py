@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +79,33 @@ def test_without_a_table_the_columns_beside_the_alert_count(made: Any) -> None:
 
     assert GivenLabels().of(parse_alert(record), record) is not None
     assert GivenLabels().of(parse_alert(plain), plain) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (b"candid,label,label_tier\n1,1,human,more,columns\n", None),
+        (b"candid,label,label_tier\n1," + b"1" * 200_000 + b",human\n", "no table of labels"),
+        (b"candid,label,label_tier\n1,1,\xff\xfe\n", "no table of labels"),
+        (b"candid,label,label_tier\n1,1,a\0b\n", "NUL"),
+        (b"candid,label,label_tier\n1.0,1,human\n", "no whole number"),
+        (b"root:x:0:0:root:/root\nbin,x\n", "no column label"),
+    ],
+)
+def test_a_table_that_makes_no_sense_is_refused_with_the_cause(
+    tmp_path: Path, content: bytes, cause: str | None
+) -> None:
+    (tmp_path / "labels.csv").write_bytes(content)
+    if cause is None:
+        GivenLabels(tmp_path / "labels.csv")
+        return
+
+    with pytest.raises(LabelsError, match=cause):
+        GivenLabels(tmp_path / "labels.csv")
+
+
+def test_a_pipe_is_no_table(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "labels.csv")
+
+    with pytest.raises(LabelsError, match="no regular file"):
+        GivenLabels(tmp_path / "labels.csv")

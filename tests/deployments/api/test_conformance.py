@@ -66,7 +66,7 @@ def _ask(
     def send(case: Any, place: int) -> None:
         if place < len(datasets) and case.path_parameters:
             case.path_parameters.update(
-                {name: datasets[place] for name in KNOWN & set(case.path_parameters)}
+                dict.fromkeys(KNOWN & set(case.path_parameters), datasets[place])
             )
         asked[f"{case.method} {case.path}"] += 1
         answer = case.call(headers={"Authorization": client.headers["Authorization"]})
