@@ -14,6 +14,7 @@ __all__ = ["GivenLabel", "GivenLabels", "LabelsError"]
 
 NO_TIER = "none"
 MACHINE_LEVEL = "LOW"
+LONGEST_TIER, LONGEST_WORD = 100, 50  # characters of AstrID's columns
 LEVELS = ("LOW", "MEDIUM", "HIGH", "EXPERT")
 
 
@@ -102,7 +103,7 @@ def _label(values: Record) -> GivenLabel | None:
     level = (text(values, "confidencelevel") or "").upper()
     told = [said, text(values, "labelsource")]
     label = GivenLabel(
-        tier=tier,
+        tier=tier[:LONGEST_TIER],
         is_valid=is_valid,
         word=_word(said, text(values, "astridtype")),
         level=level if level in LEVELS else None,
@@ -115,5 +116,5 @@ def _word(said: str | None, astrid_type: str | None) -> str | None:
     """Return the first of the two words that the taxonomy knows, else what was said."""
     for word in (said, astrid_type):
         if word is not None and taxonomy().meaning(word).axis != "unmapped":
-            return word
-    return said
+            return word[:LONGEST_WORD]
+    return said and said[:LONGEST_WORD]

@@ -170,9 +170,9 @@ def event_row(alert: Alert, label: GivenLabel, number: int, now: datetime) -> Ro
     return {
         "id": _id(alert.survey, "label", alert.alert_id, label.tier, number),
         "detection_id": detection_id(alert),
-        "validator_id": label.tier[:100],
+        "validator_id": label.tier,
         "is_valid": label.is_valid,
-        "label": None if label.word is None else label.word[:50],
+        "label": label.word,
         "confidence_level": label.level,
         "notes": label.notes,
         "tags": {"label_source": label.source, "label_tier": label.tier},

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
@@ -21,16 +21,11 @@ from astrid_training.reasons import ALERT_REASONS
 from astrid_training.sources import Sources
 from astrid_training.store import Store
 from tests.astrid_training.alerts import conftest as packets
+from tests.fuzz.amounts import cases
 from tests.fuzz.fits_mutations import changes as changes_of_fits
 
 MOST_SECONDS, MOST_MB = 10.0, 900
 FIRST = 2475433850015015000
-quick = settings(
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-some = settings(quick, max_examples=max(quick.max_examples // 4, 20))
-rare = settings(quick, max_examples=max(quick.max_examples // 50, 3))
 
 NUMBERS = st.sampled_from(
     [0, -1, 1e-9, 1e9, 1e17, 1e300, -1e300, 5e-324, 2**31, 2**63, 10**400, 99_999.9996, 999.99951]
@@ -116,7 +111,7 @@ CHANGES = st.one_of(
 
 
 @pytest.mark.trust
-@quick
+@cases(15, 1500)
 @given(
     name=st.sampled_from(
         ["null.avro", "deflate.avro", "snappy.avro", "ztf.parquet", "rubin.parquet", "table.csv"]
@@ -134,7 +129,7 @@ def test_a_damaged_file_of_alerts_gives_one_outcome_a_packet(
 
 
 @pytest.mark.trust
-@some
+@cases(10, 500)
 @given(changes=st.lists(changes_of_fits(), min_size=1, max_size=3))
 def test_damaged_cutouts_are_read_or_refused_with_a_reason(
     bounded: Any, files: dict[str, bytes], triplet: bytes, changes: list[Change]
@@ -161,7 +156,7 @@ def triplet(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.mark.trust
-@quick
+@cases(50)
 @given(
     survey=st.sampled_from(["ztf", "rubin"]),
     changes=st.lists(st.tuples(st.integers(0, 100), VALUES), min_size=1, max_size=4),
@@ -202,7 +197,7 @@ ROWS = st.lists(
 
 
 @pytest.mark.trust
-@rare
+@cases(2, 40)
 @given(rows=ROWS)
 def test_a_table_of_any_values_is_entered_or_refused_row_by_row(
     database: Engine, tmp_path: Path, candids: Any, rows: list[dict[str, str]]

@@ -3,18 +3,15 @@
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from astrid_training.reasons import REASONS
+from tests.fuzz.amounts import cases
 from tests.fuzz.fits_mutations import damaged_files, sound_files
 
 MOST_SECONDS = 10.0
 MOST_MB = 700
-quick = settings(
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
 
 
 def check(found: dict[str, Any]) -> None:
@@ -29,7 +26,7 @@ def test_each_file_that_is_damaged_below_was_sound(bounded: Any, name: str) -> N
 
 
 @pytest.mark.trust
-@quick
+@cases(15)
 @given(content=damaged_files())
 def test_a_damaged_file_is_read_or_refused_with_a_reason(bounded: Any, content: bytes) -> None:
     check(bounded.read_bytes("fits", "a.fits", content))
@@ -45,7 +42,7 @@ SIDES = st.integers(-2, 12) | st.integers()
 
 
 @pytest.mark.trust
-@quick
+@cases(15, 1000)
 @given(
     bits=st.sampled_from([8, 16, 32, 64, -32, -64]) | st.integers(),
     sides=st.lists(SIDES, max_size=5),

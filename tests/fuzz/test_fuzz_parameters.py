@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
@@ -16,12 +16,8 @@ from astrid_training.review_params import ReviewQueueParams
 from astrid_training.taxonomy import taxonomy
 from astrid_training.training_params import TrainingParams
 from deployments.options import given_parameters
+from tests.fuzz.amounts import cases
 
-quick = settings(
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-files = settings(quick, max_examples=max(quick.max_examples // 4, 20))
 MODELS = (TrainingDataCollectionParams, ReviewQueueParams, TrainingParams)
 
 MOMENTS = st.sampled_from(
@@ -84,7 +80,7 @@ def fields_of(model: type[BaseModel]) -> st.SearchStrategy[dict[str, Any]]:
 
 @pytest.mark.trust
 @pytest.mark.parametrize("model", MODELS)
-@quick
+@cases(25, 1000)
 @given(data=st.data())
 def test_any_json_is_refused_or_comes_back_as_it_was(model: type[BaseModel], data: Any) -> None:
     values = data.draw(fields_of(model))
@@ -105,7 +101,7 @@ TEXTS = st.text(max_size=40) | st.sampled_from(["[" * 2000, "9" * 5000, "{", '{"
 
 
 @pytest.mark.trust
-@quick
+@cases(25, 1000)
 @given(
     options=st.dictionaries(st.sampled_from(list(TrainingDataCollectionParams.model_fields)), TEXTS)
 )
@@ -195,6 +191,7 @@ def test_a_hostile_file_of_parameters_is_refused_within_its_bounds(bounded: Any,
 
 
 @pytest.mark.trust
+@pytest.mark.slow
 @pytest.mark.parametrize("name", YAML)
 def test_a_hostile_survey_profile_is_refused_within_its_bounds(
     bounded: Any, tmp_path: Any, name: str
@@ -260,7 +257,7 @@ PIECES = st.sampled_from(
 
 
 @pytest.mark.trust
-@files
+@cases(10, 500)
 @given(pieces=st.lists(PIECES | st.text(max_size=5), max_size=25))
 def test_a_file_of_any_text_is_read_or_refused(bounded: Any, pieces: list[str]) -> None:
     text = "".join(pieces).encode("utf-8", "replace")
@@ -278,7 +275,7 @@ LABELS = st.text(max_size=60) | st.lists(
 
 
 @pytest.mark.trust
-@quick
+@cases(50)
 @given(label=LABELS)
 def test_a_label_of_any_text_means_one_class_or_none(label: str) -> None:
     words = taxonomy()

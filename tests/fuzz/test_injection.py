@@ -3,7 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -27,6 +28,7 @@ from astrid_training.training_params import TrainingParams
 from deployments.api import create_app
 from deployments.cli import app
 
+pytestmark = [pytest.mark.trust, pytest.mark.slow]
 PAYLOADS = (
     *(
         "'; DROP TABLE training_datasets; --",
@@ -123,7 +125,6 @@ FIELDS = [
 ]
 
 
-@pytest.mark.trust
 @pytest.mark.parametrize(("model", "path"), FIELDS)
 def test_no_parameter_reaches_sql_as_sql(
     filled: Engine, tally: Any, model: type[BaseModel], path: tuple[str, ...]
@@ -144,17 +145,14 @@ def test_no_parameter_reaches_sql_as_sql(
 
 
 def use(engine: Engine, params: Any) -> None:
-    """Ask the database with these parameters."""
+    """Ask the database with these parameters; that they name nothing is the one refusal there is."""
     now = datetime.now(UTC)
-    with pytest.raises(CollectionRefusedError):
+    with suppress(CollectionRefusedError):
         if isinstance(params, ReviewQueueParams):
             make_review_queue(engine, params, now, "tester")
+            return
         with engine.begin() as connection:
             select_subjects(connection, params, now)
-        raise CollectionRefusedError("nothing was wrong with them")
-
-
-Client = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +177,6 @@ OPERATIONS = [
 ]
 
 
-@pytest.mark.trust
 @pytest.mark.parametrize(
     ("verb", "path", "told"), OPERATIONS, ids=[f"{one[0]} {one[1]}" for one in OPERATIONS]
 )
@@ -219,7 +216,6 @@ BODIES: dict[str, type[BaseModel]] = {
 }
 
 
-@pytest.mark.trust
 @pytest.mark.parametrize("path", BODIES)
 def test_no_member_of_a_body_reaches_sql_or_a_path(
     client: TestClient, filled: Engine, tally: Any, path: str
@@ -250,7 +246,6 @@ COMMANDS = (
 )
 
 
-@pytest.mark.trust
 @pytest.mark.parametrize("command", COMMANDS, ids=[" ".join(one[:2]) for one in COMMANDS])
 def test_no_argument_of_a_command_reaches_sql_a_path_or_a_shell(
     filled: Engine,

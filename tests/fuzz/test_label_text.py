@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
@@ -12,12 +12,8 @@ from astrid_training.params import TrainingDataCollectionParams
 from astrid_training.reasons import REASONS
 from astrid_training.selection import select_subjects
 from astrid_training.taxonomy import taxonomy
+from tests.fuzz.amounts import cases
 
-rare = settings(
-    deadline=None,
-    max_examples=max(settings().max_examples // 100, 2),
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
 STORABLE = st.characters(exclude_characters="\0", codec="utf-8")
 PIECES = st.sampled_from(
     [
@@ -48,7 +44,7 @@ FROM (
 
 @pytest.mark.trust
 @pytest.mark.slow
-@rare
+@cases(2, 20)
 @given(labels=st.lists(LABELS, min_size=12, max_size=12))
 def test_labels_of_any_text_leave_each_subject_a_label_or_a_reason(
     sky: Any, labels: list[str]

@@ -7,7 +7,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from astrid_training.errors import UnusablePathError
@@ -15,8 +15,8 @@ from astrid_training.patience import Patience
 from astrid_training.sources import Sources
 from astrid_training.store import Credentials, Store
 from astrid_training.web import HostNotAllowedError, Web
+from tests.fuzz.amounts import cases
 
-quick = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 HASTY = Patience(retries=0, retry_s=1, first_wait_s=0.01, silence_s=2, connect_s=1)
 LISTED = "archive.example"
 
@@ -166,7 +166,7 @@ TAILS = st.sampled_from(
 
 
 @pytest.mark.trust
-@quick
+@cases(50)
 @given(
     scheme=SCHEMES,
     user=USERS,

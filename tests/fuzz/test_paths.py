@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
@@ -21,9 +21,9 @@ from astrid_training.sources import Sources
 from astrid_training.store import Store, StoreUnavailableError
 from deployments.embedded.postgres import client_program
 from tests.astrid_training.alerts import conftest as packets
+from tests.fuzz.amounts import cases
 from tests.fuzz.fits_mutations import sound_files
 
-quick = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 CANARY = b"the canary sings"
 
 
@@ -164,7 +164,7 @@ PARTS = st.sampled_from(
 
 
 @pytest.mark.trust
-@quick
+@cases(50)
 @given(
     start=st.sampled_from(["", "/", "{root}/", "file://", "file://{root}/", "{root}/allowed/"]),
     parts=st.lists(PARTS | st.text(max_size=4), max_size=6),
@@ -207,6 +207,7 @@ def test_no_name_makes_a_file_elsewhere(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.trust
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_survey_of_any_name_is_refused_or_lies_among_the_stamps(
     database: Engine, tmp_path: Path, name: str

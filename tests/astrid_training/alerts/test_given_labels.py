@@ -81,6 +81,12 @@ def test_without_a_table_the_columns_beside_the_alert_count(made: Any) -> None:
     assert GivenLabels().of(parse_alert(plain), plain) is None
 
 
+def test_long_words_are_cut_to_what_the_tables_hold(made: Any, tmp_path: Path) -> None:
+    label = label_of(made, tmp_path, label=1, label_tier="h" * 300, label_class="w" * 300)
+
+    assert (label.tier, label.word) == ("h" * 100, "w" * 50)
+
+
 @pytest.mark.parametrize(
     ("content", "cause"),
     [
