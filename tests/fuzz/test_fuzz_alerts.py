@@ -111,7 +111,7 @@ CHANGES = st.one_of(
 
 
 @pytest.mark.trust
-@cases(15, 1500)
+@cases(15, 1000)
 @given(
     name=st.sampled_from(
         ["null.avro", "deflate.avro", "snappy.avro", "ztf.parquet", "rubin.parquet", "table.csv"]

@@ -26,7 +26,7 @@ def test_each_file_that_is_damaged_below_was_sound(bounded: Any, name: str) -> N
 
 
 @pytest.mark.trust
-@cases(15)
+@cases(15, 1200)
 @given(content=damaged_files())
 def test_a_damaged_file_is_read_or_refused_with_a_reason(bounded: Any, content: bytes) -> None:
     check(bounded.read_bytes("fits", "a.fits", content))

@@ -63,7 +63,7 @@ PAIRS = st.builds(
 
 
 @pytest.mark.trust
-@cases(40, 1500)
+@cases(25, 1000)
 @given(
     operation=st.sampled_from(OPERATIONS),
     segment=st.text(min_size=1, max_size=20)
