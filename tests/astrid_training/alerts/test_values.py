@@ -1,6 +1,9 @@
+from typing import Any
+
 import pytest
 
 from astrid_training.alerts import AlertRefusedError
+from astrid_training.alerts.surveys import parse_alert
 from astrid_training.alerts.values import flag, identifier, known, normalised, number, text, whole
 
 
@@ -62,3 +65,21 @@ def test_a_fact_is_a_number_or_a_word_but_no_sentinel(value: object, expected: o
 def test_a_fraction_is_no_whole_number() -> None:
     assert whole({"fid": 1.5}, "fid") is None
     assert whole({"fid": "2.0"}, "fid") == 2
+
+
+def test_a_number_that_no_float_or_column_holds_is_missing() -> None:
+    assert number({"a": 10**400}, "a") is None
+    assert whole({"a": 1e300}, "a") is None
+    assert whole({"a": 2**31}, "a") is None
+
+
+@pytest.mark.parametrize("said", ["a\0b", "\ud800"])
+def test_a_text_that_the_database_cannot_hold_is_refused(said: str) -> None:
+    with pytest.raises(AlertRefusedError, match="bad_text"):
+        text({"a": said}, "a")
+
+
+@pytest.mark.parametrize("mid", [1e300, -1e9, 1e6])
+def test_a_day_that_is_none_of_ours_is_no_exposure(made: Any, mid: float) -> None:
+    with pytest.raises(AlertRefusedError, match="no_exposure"):
+        parse_alert(made.rubin_record(midpointMjdTai=mid))
