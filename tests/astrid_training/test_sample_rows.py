@@ -89,7 +89,7 @@ def test_a_session_that_is_lost_in_the_middle_is_told_as_any_other_statement_wou
 ) -> None:
     add_dataset(database)
     samples = table(10, published.samples)
-    rows = sample_rows._rows(samples, "file:///store")
+    rows = sample_rows.sample_rows(samples, "file:///store")
 
     with database.connect() as connection:
         backend = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
@@ -100,6 +100,6 @@ def test_a_session_that_is_lost_in_the_middle_is_told_as_any_other_statement_wou
                 other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": backend})
             yield from rows
 
-        monkeypatch.setattr("astrid_training.sample_rows._rows", lost)
+        monkeypatch.setattr("astrid_training.sample_rows.sample_rows", lost)
         with pytest.raises(OperationalError):
             insert_samples(connection, samples, DATASET, "file:///store")

@@ -25,7 +25,7 @@ from astrid_training.review_queue import make_review_queue
 from astrid_training.selection import select_subjects
 from astrid_training.settings import DERIVED, ENVIRONMENT, resolve
 from astrid_training.training_params import TrainingParams
-from deployments.api import create_app
+from deployments.api import Limits, create_app
 from deployments.cli import app
 
 pytestmark = [pytest.mark.trust, pytest.mark.slow]
@@ -166,7 +166,7 @@ def client(filled: Engine, tmp_path_factory: pytest.TempPathFactory) -> TestClie
     )
     token = create_token(filled, "ada", ["read", "collect"], "tester")
     headers = {"Authorization": f"Bearer {token}"}
-    return TestClient(create_app(places), headers=headers, raise_server_exceptions=False)
+    return TestClient(create_app(places, limits=Limits(0, 0)), headers=headers, raise_server_exceptions=False)
 
 
 DOCUMENT = create_app().openapi()
