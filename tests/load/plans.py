@@ -119,11 +119,18 @@ def _explain_copy(session: psycopg.Connection[Any], statement: str, params: Any)
 def _plan(statement: str, answer: Any) -> Plan:
     told = answer[0] if isinstance(answer[0], list) else json.loads(answer[0])
     nodes = list(_nodes(told[0]["Plan"]))
-    scanned = {one["Relation Name"] for one in nodes if one["Node Type"] == "Seq Scan"}
+    scanned = {one["Relation Name"] for one in nodes if _reads_all(one)}
     name = _names().get(statement, " ".join(COMMENTS.sub("", statement).split()[:4]))
     return Plan(
         name, frozenset(scanned & BIG), frozenset(one.get("Index Name", "") for one in nodes)
     )
+
+
+def _reads_all(node: dict[str, Any]) -> bool:
+    """Tell whether a table is read from end to end, in its own order or in that of an index."""
+    kind = node["Node Type"]
+    by_index = kind in {"Index Scan", "Index Only Scan"} and "Index Cond" not in node
+    return kind == "Seq Scan" or by_index
 
 
 def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:

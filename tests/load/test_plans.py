@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, text
 
 from astrid_training import claims, reconcile
 from astrid_training.catalogue import TrainingDatasetManager
@@ -30,7 +30,7 @@ from tests.deployments.api.conftest import open_client
 from tests.load.plans import Plan, naming_big_tables, watching
 from tests.skies import SMALL_SKY
 
-pytestmark = pytest.mark.trust
+pytestmark = [pytest.mark.slow, pytest.mark.trust]
 
 START = datetime(2024, 6, 1, tzinfo=UTC)
 RANGE = (START, START + timedelta(minutes=5 * 400))
@@ -178,35 +178,10 @@ def check_whole_reads(seen: list[Plan]) -> None:
     assert whole_reads(seen) - known == set()
 
 
-def test_an_index_serves_every_statement(
-    sky: Any, make_sky: Any, collect_from: Callable[..., Any]
-) -> None:
-    """Of a small sky all tables are read whole, unless PostgreSQL is told to avoid that."""
-    engine = open_database(sky.engine.url.render_as_string(hide_password=False))
-    small = make_sky(engine, sky.home, sky.truth, sky.store)
-    event.listen(engine, "connect", lambda session, _: avoid_whole_reads(session))
-    with engine.begin() as connection:
-        connection.execute(text("UPDATE observations SET seeing = NULL"))
-    with watching(engine) as seen:
-        api = open_client(engine, sky.home, sky.store.url)
-        ask_for_everything(small, collect_from(small), api, {"survey_ids": ["sim_ztf"]})
-
-    check_whole_reads(seen)
-    check_all_asked(seen)
-
-
-def avoid_whole_reads(session: Any) -> None:
-    session.autocommit = True
-    session.execute("SET enable_seqscan = off")
-    session.autocommit = False
-
-
-@pytest.mark.slow
 def test_nothing_reads_a_large_table_for_few_of_its_rows(asked: list[Plan]) -> None:
     check_whole_reads(asked)
 
 
-@pytest.mark.slow
 def test_members_of_a_strip_of_the_sky_are_found_by_their_place(million: Any) -> None:
     values = {
         "policy": TrainingDataCollectionParams().split.salt,
@@ -226,7 +201,6 @@ def test_members_of_a_strip_of_the_sky_are_found_by_their_place(million: Any) ->
     }
 
 
-@pytest.mark.slow
 def test_without_the_indexes_tables_are_read_whole_and_the_collection_says_so(million: Any) -> None:
     now = datetime.now(UTC)
     with watching(million.engine) as seen, million.engine.connect() as connection:
@@ -249,7 +223,6 @@ def test_without_the_indexes_tables_are_read_whole_and_the_collection_says_so(mi
     assert all("`astrid-training migrate --with-indexes`" in line for line in told)
 
 
-@pytest.mark.slow
 def test_every_statement_that_names_a_large_table_is_asked(asked: list[Plan]) -> None:
     check_all_asked(asked)
 
