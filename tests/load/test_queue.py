@@ -88,7 +88,7 @@ class Requests:
         self.names[name] += 1
 
 
-@pytest.mark.parametrize("number", [pytest.param(12, marks=pytest.mark.trust), 50])
+@pytest.mark.parametrize("number", [pytest.param(8, marks=pytest.mark.trust), 50])
 def test_collections_that_are_queued_end_well_one_after_the_other(
     ready: Any,
     engine: Engine,
@@ -103,7 +103,7 @@ def test_collections_that_are_queued_end_well_one_after_the_other(
 
     for one in range(number):
         asked.ask(one)
-    until(lambda: ended(runs_since(client, begun)) >= number, "all runs", 60 + 25 * number)
+    until(lambda: ended(runs_since(client, begun)) >= number, "all runs", 120 + 60 * number)
 
     runs = runs_since(client, begun)
     assert len(runs) == number
