@@ -48,7 +48,7 @@ def draw(readings: Sequence[Reading], rounds: Sequence[Round], path: Path) -> No
         for one in (one for one in rounds if one.broken and one.number in ends):
             axis.axvline(ends[one.number] - one.took_s / 60, color="0.7", lw=0.8, zorder=0)
         axis.legend(fontsize=8, ncols=4, loc="upper left")
-    axes[0].set_title("grey: a part is killed")
+    axes[0].set_title("Soak of the embedded stack; a grey line: a part is killed")
     axes[-1].set_xlabel("time (minutes)")
     figure.savefig(path, dpi=110)
     plt.close(figure)
