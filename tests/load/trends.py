@@ -35,7 +35,7 @@ class Trend:
     @property
     def is_flat(self) -> bool:
         """Whether it grows no more than it may."""
-        return self.fitted <= self.allowed
+        return bool(self.fitted <= self.allowed)
 
 
 def judge(readings: Sequence[Reading]) -> list[Trend]:
@@ -78,7 +78,7 @@ def growth(lives: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]], spa
     square = sum(float((x * x).sum()) for x, _ in centred)
     if not square:
         return 0.0
-    return span * sum(float((x * y).sum()) for x, y in centred) / square
+    return float(span * sum(float((x * y).sum()) for x, y in centred) / square)
 
 
 def _trend_of_disk(own: Sequence[Reading]) -> Trend:
