@@ -166,7 +166,9 @@ def client(filled: Engine, tmp_path_factory: pytest.TempPathFactory) -> TestClie
     )
     token = create_token(filled, "ada", ["read", "collect"], "tester")
     headers = {"Authorization": f"Bearer {token}"}
-    return TestClient(create_app(places, limits=Limits(0, 0)), headers=headers, raise_server_exceptions=False)
+    return TestClient(
+        create_app(places, limits=Limits(0, 0)), headers=headers, raise_server_exceptions=False
+    )
 
 
 DOCUMENT = create_app().openapi()
