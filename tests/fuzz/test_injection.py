@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import pytest
 from fastapi.testclient import TestClient
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import Engine, text
 from typer.testing import CliRunner
@@ -262,7 +263,9 @@ def test_no_argument_of_a_command_reaches_sql_a_path_or_a_shell(
         payload = payload.replace("\0", "")  # no command line holds one
         places = {"alerts": str(tmp_path / "work" / "none.avro"), "out": str(tmp_path / "out")}
         arguments = [one.format(payload, **places) for one in command]
-        done = run.invoke(app, arguments)
+        # Prefect has read its settings before, where another test of this process asked for them
+        with temporary_settings({PREFECT_API_URL: os.environ["PREFECT_API_URL"]}):
+            done = run.invoke(app, arguments)
 
         assert isinstance(done.exception, SystemExit | None), (arguments, done.exception)
         assert not any(word in done.output for word in PRINTED), done.output
