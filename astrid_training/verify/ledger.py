@@ -12,7 +12,7 @@ from astrid_training.records import TrainingDataset
 from astrid_training.splits import SPLITS
 from astrid_training.verify.findings import Finding, gathered
 
-__all__ = ["check_ledger", "policy_of", "settled"]
+__all__ = ["check_ledger", "settled"]
 
 RESTORE = "`astrid-training verify --repair` enters them again, as they were published"
 
@@ -30,7 +30,7 @@ def check_ledger(
         ("samples", "verify_ledger_members", "sample_keys", "sample_key"),
     ):
         splits = dict(zip(mine[column].to_pylist(), mine["split"].to_pylist(), strict=True))
-        wanted = {"policy": policy_of(dataset), keys: sorted(splits)}
+        wanted = {"policy": _policy_of(dataset), keys: sorted(splits)}
         found = {row.key: row.split for row in connection.execute(query(names), wanted)}
         unknown = sorted(splits.keys() - found.keys())
         moved = sorted(
@@ -47,6 +47,6 @@ def settled(samples: pa.Table) -> pa.Table:
     return samples.filter(pc.is_in(samples["split"], pa.array(SPLITS)))
 
 
-def policy_of(dataset: TrainingDataset) -> str:
+def _policy_of(dataset: TrainingDataset) -> str:
     """Return the salt of its split policy."""
     return TrainingDataCollectionParams.model_validate(dataset.collection_params).split.salt

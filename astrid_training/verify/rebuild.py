@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection
 
+from astrid_training.build import BUILT
 from astrid_training.build_here import BuildPlace, build_here
 from astrid_training.database import query
 from astrid_training.downloads import SourceCache
@@ -82,8 +83,6 @@ def _wanted(
 
 
 def _tables(places: Places, digests: Sequence[str]) -> pa.Table:
-    from astrid_training.build import BUILT
-
     tables = [read_table(places.store, "built", digest) for digest in digests]
     return pa.concat_tables([BUILT.empty_table(), *tables]).rename_columns(
         {"pack_row": "image_row"}

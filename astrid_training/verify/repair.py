@@ -24,7 +24,7 @@ from astrid_training.splits import Assignment
 from astrid_training.users import user_name
 from astrid_training.verify.facts import facts_of, is_proved
 from astrid_training.verify.findings import Finding, Kind, Places
-from astrid_training.verify.ledger import policy_of, settled
+from astrid_training.verify.ledger import settled
 from astrid_training.verify.lineage import check_tracking, report_key
 from astrid_training.verify.objects import reordered, state_of
 from astrid_training.verify.rebuild import build_again, relocated
@@ -162,7 +162,7 @@ def _write_ledger(
     as_published = dict(zip(groups, splits, strict=True))
     keys = sorted(as_published)
     values = {"group_keys": keys, "splits": [as_published[key] for key in keys]}
-    connection.execute(query("verify_set_splits"), {"policy": policy_of(dataset), **values})
+    connection.execute(query("verify_set_splits"), {"policy": params.split.salt, **values})
 
 
 def _describe(places: Places, dataset: TrainingDataset, *, log: bool) -> str:

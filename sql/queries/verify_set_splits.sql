@@ -1,5 +1,4 @@
--- Groups get the split that a dataset was published with, and members of before their group, unless rows of another dataset of this
--- policy say otherwise.
+-- Groups get the split that a dataset was published with, unless rows of another dataset of this policy say otherwise.
 UPDATE training_split_ledger l
 SET split = published.split
 FROM unnest(CAST(:group_keys AS text[]), CAST(:splits AS text[])) AS published (group_key, split)
