@@ -201,10 +201,11 @@ CASES = {
     "a moved group of the ledger": Case(
         sql(f"UPDATE training_split_ledger SET split = 'test' WHERE group_key = {A_GROUP}"),
         "ledger",
-        is_quick=True,
     ),
     "a forgotten group of the ledger": Case(
-        sql(f"DELETE FROM training_split_ledger WHERE group_key = {A_GROUP}"), "ledger"
+        sql(f"DELETE FROM training_split_ledger WHERE group_key = {A_GROUP}"),
+        "ledger",
+        is_quick=True,
     ),
     "a forgotten member of the ledger": Case(
         sql(f"DELETE FROM training_split_members WHERE sample_key = {A_SAMPLE}"), "ledger"
