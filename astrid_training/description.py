@@ -14,14 +14,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from astrid_training.cards.stored import documents
+from astrid_training.cards.stored import CARD, CROISSANT, documents, put_documents
 from astrid_training.contact_sheet import choose, pictures
 from astrid_training.healpix import tile_numbers
 from astrid_training.packs import PackCache
 from astrid_training.params import PreprocessSpec
-from astrid_training.records import TrainingDataset
+from astrid_training.records import TrainingDataset, report_key
 from astrid_training.report import ReportContext, write_report
 from astrid_training.samples import class_names
+from astrid_training.store import Store
 from astrid_training.tracking import safe_name
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "SAMPLES",
     "Description",
     "describe_dataset",
+    "keep_description",
 ]
 
 REPORT, DISTRIBUTIONS, PLOTS, SAMPLES = "report.html", "distributions.json", "plots", "samples"
@@ -95,6 +97,13 @@ def describe_dataset(
         samples.schema,
         differences,
     )
+
+
+def keep_description(dataset: TrainingDataset, described: Description, store: Store) -> None:
+    """Put report and card into the store, where people and the API look for them."""
+    store.put(report_key(dataset.id), (described.folder / REPORT).read_bytes())
+    card = {name: (described.folder / name).read_bytes() for name in (CARD, CROISSANT)}
+    put_documents(dataset.id, card, store)
 
 
 def _write_comparison(context: ReportContext | None, to: Path) -> dict[str, int]:

@@ -13,6 +13,7 @@ from astrid_training import meter
 from astrid_training.database import query
 from astrid_training.errors import MissingObjectError, StoreCorruptError
 from astrid_training.presence import AT_ONCE, PACKS, objects_of
+from astrid_training.records import report_key
 from astrid_training.samples import read_samples
 from astrid_training.store import Store
 
@@ -165,7 +166,7 @@ def _lacking(row: Row[Any], store: Store, *, is_new: bool) -> str | None:
         return None  # nobody logs it: its origin was
     if row.mlflow_run_id is None:
         return "lineage"
-    return None if store.head(f"reports/{row.id}.html") is not None else "report"
+    return None if store.head(report_key(row.id)) is not None else "report"
 
 
 def _lost(store: Store, samples_key: str) -> str | None:

@@ -29,6 +29,7 @@ __all__ = [
     "TrainingSample",
     "count_rejects",
     "outcome_key",
+    "report_key",
 ]
 
 
@@ -342,6 +343,11 @@ class TrainingRun:
     mlflow_model_id: str | None = None
     registered_name: str | None = None
     registered_version: str | None = None
+
+
+def report_key(dataset_id: UUID | str) -> str:
+    """Return where the store has the HTML report of a dataset."""
+    return f"reports/{dataset_id}.html"
 
 
 def outcome_key(flow_run_id: str) -> str:

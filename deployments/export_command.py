@@ -60,7 +60,7 @@ def card(
     as_json: Json = False,
 ) -> None:
     """Write the card of a dataset: what it is, how it came about, its limits, whose data they are."""
-    from astrid_training.cards.stored import CARD, card_key, documents  # brings templates
+    from astrid_training.cards.stored import CARD, documents, put_documents  # brings templates
     from astrid_training.files import write_atomically  # only this command needs it
     from astrid_training.samples import read_samples  # the same
 
@@ -68,18 +68,16 @@ def card(
     with reported(as_json=as_json):
         found, store = _dataset(settings, dataset, allow_revoked=True), open_store(settings)
         written = documents(found, read_samples(store, found.samples_key), store)
-        keys = {name: card_key(found.id, name) for name in written}
-        for name, data in written.items() if to_store else ():
-            store.put(keys[name], data)
+        keys = put_documents(found.id, written, store) if to_store else []
         if output is not None:
             write_atomically(output, written[CARD])
     text = written[CARD].decode()
     if output is not None:
         say(f"wrote {output}")
     if to_store:
-        say(f"wrote {', '.join(f'{store.url}/{key}' for key in keys.values())}")
+        say(f"wrote {', '.join(f'{store.url}/{key}' for key in keys)}")
     if as_json:
-        print_json({"card": text, "store": list(keys.values()) if to_store else []})
+        print_json({"card": text, "store": keys})
     elif output is None:
         typer.echo(text, nl=False)
 

@@ -7,12 +7,11 @@ from prefect import task
 from prefect.logging import get_run_logger
 
 from astrid_training import collection_steps, workers
-from astrid_training.cards.stored import CARD, CROISSANT, card_key
 from astrid_training.catalogue import TrainingDatasetManager
-from astrid_training.description import REPORT
+from astrid_training.description import keep_description
 from astrid_training.faults import fault_point
 from astrid_training.lineage import log_training_dataset_info
-from astrid_training.records import PublishedDataset
+from astrid_training.records import PublishedDataset, report_key
 from blocks import places
 from tasks.artifacts import funnel_artifact, report_artifact
 from tasks.caching import step_options
@@ -40,14 +39,11 @@ def log_lineage(published: PublishedDataset) -> str:
     fault_point("log_lineage", "before")
     place, manager = places.workplace(), TrainingDatasetManager(places.database())
     store, dataset = place.store(), manager.get_dataset(published.dataset_id)
-    key = f"reports/{dataset.id}.html"
     with TemporaryDirectory() as folder:
         described = workers.run(
             collection_steps.describe_dataset, place, published.dataset_id, Path(folder)
         )
-        store.put(key, (described.folder / REPORT).read_bytes())
-        for name in (CARD, CROISSANT):
-            store.put(card_key(dataset.id, name), (described.folder / name).read_bytes())
+        keep_description(dataset, described, store)
         source = f"{store.url}/{dataset.samples_key}"
         mlflow_run_id = log_training_dataset_info(
             dataset,
@@ -58,7 +54,8 @@ def log_lineage(published: PublishedDataset) -> str:
         )
     manager.set_mlflow_run(published.dataset_id, mlflow_run_id)
     funnel_artifact(published.funnel, dataset.name)
-    report_artifact(f"{store.url}/{key}", f"{dataset.name} {dataset.version_id}")
-    get_run_logger().info("MLflow run %s, report %s/%s", mlflow_run_id, store.url, key)
+    report = f"{store.url}/{report_key(dataset.id)}"
+    report_artifact(report, f"{dataset.name} {dataset.version_id}")
+    get_run_logger().info("MLflow run %s, report %s", mlflow_run_id, report)
     fault_point("log_lineage", "after")
     return mlflow_run_id

@@ -6,7 +6,7 @@ from typing import Any
 
 from prefect.runtime import flow_run
 
-from astrid_training.records import PublishedDataset, outcome_key
+from astrid_training.records import PublishedDataset, outcome_key, report_key
 from blocks import places
 
 __all__ = ["record_outcome"]
@@ -32,7 +32,7 @@ def record_outcome(
         "mlflow_run_id": mlflow_run_id,
         "training_run_id": training_run_id,
         "warnings": warnings,
-        "report_url": f"{places.store().url}/reports/{dataset.dataset_id}.html",
+        "report_url": f"{places.store().url}/{report_key(dataset.dataset_id)}",
     }
     places.store().put(outcome_key(str(flow_run.id)), json.dumps(outcome).encode())
     return outcome

@@ -1,6 +1,7 @@
 """The card and the Croissant document that lie in the store beside a dataset."""
 
 import json
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -52,12 +53,12 @@ def documents(dataset: TrainingDataset, samples: pa.Table, store: Store) -> dict
     return {CARD: write_card(dataset, samples).encode(), CROISSANT: as_json(document)}
 
 
-def put_documents(dataset: TrainingDataset, samples: pa.Table, store: Store) -> dict[str, bytes]:
-    """Write the documents into the store, where they may be missing, and return them by name."""
-    written = documents(dataset, samples, store)
+def put_documents(dataset_id: UUID, written: Mapping[str, bytes], store: Store) -> list[str]:
+    """Write the documents of a dataset, by name, into the store and return their keys."""
+    keys = {name: card_key(dataset_id, name) for name in written}
     for name, data in written.items():
-        store.put(card_key(dataset.id, name), data)
-    return written
+        store.put(keys[name], data)
+    return list(keys.values())
 
 
 def as_json(document: dict[str, Any]) -> bytes:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from astrid_training.records import TrainingDataset
+from astrid_training.records import TrainingDataset, report_key
 from astrid_training.store import Store
 from astrid_training.tracking import TrackingUnavailableError, dataset_tags, tracking
 from astrid_training.verify.findings import Finding
@@ -12,21 +12,17 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-__all__ = ["check_report", "check_tracking", "report_key"]
+__all__ = ["check_report", "check_tracking"]
 
 LOG = "`astrid-training verify --repair` logs it again"
 
 
-def report_key(dataset: TrainingDataset) -> str:
-    """Return the key of a dataset's HTML report."""
-    return f"reports/{dataset.id}.html"
-
-
 def check_report(store: Store, dataset: TrainingDataset, where: str) -> Iterator[Finding]:
     """Yield a finding where the report is not there; a derived dataset has none of its own."""
-    if dataset.derived_from is None and store.head(report_key(dataset)) is None:
+    key = report_key(dataset.id)
+    if dataset.derived_from is None and store.head(key) is None:
         cure = "`astrid-training verify --repair` writes it again"
-        yield Finding("report", where, f"its report {report_key(dataset)} is not there", cure)
+        yield Finding("report", where, f"its report {key} is not there", cure)
 
 
 def check_tracking(uri: str, dataset: TrainingDataset, where: str) -> Iterator[Finding]:

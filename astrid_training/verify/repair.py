@@ -25,7 +25,7 @@ from astrid_training.users import user_name
 from astrid_training.verify.facts import facts_of, is_proved
 from astrid_training.verify.findings import Finding, Kind, Places
 from astrid_training.verify.ledger import settled
-from astrid_training.verify.lineage import check_tracking, report_key
+from astrid_training.verify.lineage import check_tracking
 from astrid_training.verify.objects import reordered, state_of
 from astrid_training.verify.rebuild import build_again, relocated
 
@@ -168,18 +168,16 @@ def _write_ledger(
 def _describe(places: Places, dataset: TrainingDataset, *, log: bool) -> str:
     """Write report and card, log the dataset to MLflow where that is asked, and return what was done."""
     # these bring MLflow, templates and plots, which only this needs
-    from astrid_training.cards.stored import put_documents
-    from astrid_training.description import REPORT, describe_dataset
+    from astrid_training.description import describe_dataset, keep_description
     from astrid_training.lineage import log_training_dataset_info
     from astrid_training.report import report_context
 
     samples = read_samples(places.store, dataset.samples_key)
     context = report_context(places.engine, places.store, dataset, samples)
     manager = TrainingDatasetManager(places.engine)
-    put_documents(dataset, samples, places.store)
     with TemporaryDirectory() as folder:
         described = describe_dataset(dataset, samples, places.packs, Path(folder), context)
-        places.store.put(report_key(dataset), (described.folder / REPORT).read_bytes())
+        keep_description(dataset, described, places.store)
         if not log:
             return "wrote its report and card again"
         _forget_run(places.tracking_uri, dataset.mlflow_run_id)

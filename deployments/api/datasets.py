@@ -16,7 +16,7 @@ from starlette.requests import Request
 
 from astrid_training.cards.stored import CARD, CROISSANT, card_key
 from astrid_training.errors import MissingObjectError
-from astrid_training.records import TrainingDataset
+from astrid_training.records import TrainingDataset, report_key
 from astrid_training.trainings import training_runs
 from deployments.api.auth import Authorize, needs
 from deployments.api.models import DatasetEntry, DatasetList, DatasetRecord, QualityReport
@@ -170,7 +170,7 @@ def _add_report(router: APIRouter, service: Service, authorize: Authorize) -> No
         """Return one HTML page that needs nothing else: plots, stamps, the funnel."""
         found = find_dataset(service, dataset_id)
         try:
-            page = service.store.get(f"reports/{found.id}.html")
+            page = service.store.get(report_key(found.id))
         except MissingObjectError:
             raise ProblemError(
                 "not-found",

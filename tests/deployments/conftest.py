@@ -28,7 +28,7 @@ from sqlalchemy import Engine, text
 
 from astrid_training.catalogue import TrainingDatasetManager
 from astrid_training.database import open_database
-from deployments.bootstrap import bootstrap
+from deployments.bootstrap import BootstrapReport, bootstrap
 from deployments.embedded.parts import POOL
 from deployments.simulated import simulate_sky
 from tests.deployments.small_survey import quiet
@@ -70,9 +70,15 @@ def client(stack: Any) -> Iterator[SyncPrefectClient]:
 
 
 @pytest.fixture(scope="session")
-def ready(stack: Any) -> Any:
+def bootstrapped(stack: Any) -> BootstrapReport:
+    """What the bootstrap of the session's stack said, which takes a quarter of a minute."""
+    return bootstrap(stack.settings)
+
+
+@pytest.fixture(scope="session")
+def ready(stack: Any, bootstrapped: BootstrapReport) -> Any:
     """The stack with blocks, deployments and a small simulated survey."""
-    bootstrap(stack.settings)
+    assert bootstrapped
     simulate_sky(stack.settings, SMALL_SURVEY, quiet)
     return stack
 

@@ -38,15 +38,9 @@ CLOSED = datetime(2024, 5, 1, 12, tzinfo=UTC)
 DETECTION = UUID("00000000-0000-0000-0000-000000000001")
 
 
-@pytest.fixture(scope="module")
-def report(stack: Any) -> BootstrapReport:
-    """What a bootstrap of the session's stack says."""
-    return bootstrap(stack.settings)
-
-
 @pytest.fixture
-def collection(client: SyncPrefectClient, report: BootstrapReport) -> DeploymentResponse:
-    assert report
+def collection(client: SyncPrefectClient, bootstrapped: BootstrapReport) -> DeploymentResponse:
+    assert bootstrapped
     return client.read_deployment_by_name(COLLECTION)
 
 
@@ -70,7 +64,7 @@ def census(client: SyncPrefectClient) -> dict[str, list[str]]:
 
 
 def test_bootstrap_makes_what_prefect_yaml_names(
-    client: SyncPrefectClient, report: BootstrapReport
+    client: SyncPrefectClient, bootstrapped: BootstrapReport
 ) -> None:
     collisions = {
         COLLECTION: "ENQUEUE",
@@ -81,11 +75,11 @@ def test_bootstrap_makes_what_prefect_yaml_names(
         "retrain/default": "CANCEL_NEW",
     }
 
-    assert sorted(one.name for one in report.deployments) == sorted(collisions)
+    assert sorted(one.name for one in bootstrapped.deployments) == sorted(collisions)
     for name, collision in collisions.items():
         deployment = client.read_deployment_by_name(name)
         assert deployment.work_pool_name == POOL
-        assert deployment.version == report.version
+        assert deployment.version == bootstrapped.version
         assert deployment.pull_steps in (None, [])
         assert deployment.path is None, "the path of one machine is of no use on another"
         assert deployment.global_concurrency_limit
@@ -125,7 +119,7 @@ def test_prefect_yaml_is_found_in_the_checkout_and_beside_the_installed_package(
     assert prefect_file() == installed
 
 
-@pytest.mark.usefixtures("report")
+@pytest.mark.usefixtures("bootstrapped")
 def test_blocks_lead_to_what_the_settings_name(stack: Any) -> None:
     settings: Settings = stack.settings
     places.clear()
@@ -136,29 +130,49 @@ def test_blocks_lead_to_what_the_settings_name(stack: Any) -> None:
     assert places.tracking() == settings.mlflow_tracking_uri
 
 
-def test_a_report_holds_no_secret(stack: Any, report: BootstrapReport) -> None:
+def test_a_report_holds_no_secret(stack: Any, bootstrapped: BootstrapReport) -> None:
     password = places.database().url.password
 
     assert password
-    assert password not in str(report.to_dict())
-    assert report.to_dict()["prefect_api_url"] == stack.settings.prefect_api_url
+    assert password not in str(bootstrapped.to_dict())
+    assert bootstrapped.to_dict()["prefect_api_url"] == stack.settings.prefect_api_url
+
+
+@pytest.fixture
+def former(client: SyncPrefectClient, collection: DeploymentResponse) -> Iterator[list[str]]:
+    """The names of a deployment and an automation that prefect.yaml does not list any more."""
+    deployment = client.create_deployment(
+        flow_id=collection.flow_id, name="former", entrypoint=collection.entrypoint, tags=["astrid"]
+    )
+    wanted = collect_when_a_batch_closes(collection.id)
+    automation = client.create_automation(wanted.model_copy(update={"name": "former"}))
+    yield ["automation former", "deployment training-data-collection/former"]
+    client.delete_deployment(deployment)
+    client.delete_automation(automation)
 
 
 def test_bootstrap_again_doubles_nothing_and_keeps_what_the_operator_did(
-    client: SyncPrefectClient, stack: Any, collection: DeploymentResponse, report: BootstrapReport
+    client: SyncPrefectClient,
+    stack: Any,
+    collection: DeploymentResponse,
+    bootstrapped: BootstrapReport,
+    former: list[str],
 ) -> None:
     (schedule,) = collection.schedules
-    automation = UUID(by_batch(report).id)
+    automation = UUID(by_batch(bootstrapped).id)
     train = client.read_deployment_by_name("train-model/default")
     client.update_deployment_schedule(collection.id, schedule.id, active=False)
     client.update_deployment(collection.id, DeploymentUpdate(parameters={"max_samples": 7}))
     client.pause_deployment(train.id)
     client.pause_automation(automation)
     before = census(client)
+    told: list[str] = []
     try:
-        again = bootstrap(stack.settings)
+        again = bootstrap(stack.settings, told.append)
 
         assert census(client) == before
+        assert again.unlisted == former
+        assert [line for line in told if "left alone: automation former" in line]
         (kept_schedule,) = client.read_deployment(collection.id).schedules
         assert (kept_schedule.active, kept_schedule.parameters) == (False, schedule.parameters)
         assert client.read_deployment(collection.id).parameters == {"max_samples": 7}
@@ -191,31 +205,7 @@ def test_an_automation_that_differs_is_corrected_under_its_id_and_stays_off(
         client.delete_automation(UUID(made.id))
 
 
-def test_what_is_no_longer_listed_is_named_and_left_alone(
-    client: SyncPrefectClient, stack: Any, collection: DeploymentResponse
-) -> None:
-    former = client.create_deployment(
-        flow_id=collection.flow_id, name="former", entrypoint=collection.entrypoint, tags=["astrid"]
-    )
-    wanted = collect_when_a_batch_closes(collection.id)
-    automation = client.create_automation(wanted.model_copy(update={"name": "former"}))
-    before = census(client)
-    told: list[str] = []
-    try:
-        report = bootstrap(stack.settings, told.append)
-
-        assert report.unlisted == [
-            "automation former",
-            "deployment training-data-collection/former",
-        ]
-        assert [line for line in told if "left alone: automation former" in line]
-        assert census(client) == before
-    finally:
-        client.delete_deployment(former)
-        client.delete_automation(automation)
-
-
-@pytest.mark.usefixtures("report")
+@pytest.mark.usefixtures("bootstrapped")
 def test_the_doctor_names_where_blocks_and_settings_disagree(stack: Any) -> None:
     def blocks(settings: Settings) -> Check:
         (found,) = [one for one in checks(settings) if one.name == "blocks"]
@@ -278,7 +268,7 @@ def test_one_parameter_given_keeps_the_deployments_other_defaults(
 
 
 @pytest.mark.slow  # a clock's runs are Prefect's; what they run is tested beside
-@pytest.mark.usefixtures("report")
+@pytest.mark.usefixtures("bootstrapped")
 def test_a_deployment_with_an_interval_is_scheduled_and_run_by_itself(
     deploy: Any, wait_for_runs: Any
 ) -> None:
@@ -293,10 +283,10 @@ def test_a_deployment_with_an_interval_is_scheduled_and_run_by_itself(
 
 @pytest.fixture
 def _collection_automation_off(
-    client: SyncPrefectClient, report: BootstrapReport
+    client: SyncPrefectClient, bootstrapped: BootstrapReport
 ) -> Iterator[None]:
     """Keep the session's collection from starting on this test's events."""
-    kept = by_batch(report)
+    kept = by_batch(bootstrapped)
     client.pause_automation(UUID(kept.id))
     yield
     client.resume_automation(UUID(kept.id))
@@ -355,7 +345,7 @@ def test_each_event_starts_exactly_one_run_with_the_batch_as_an_object(
     assert {run.state_name for run in runs} == {"Completed"}
 
 
-@pytest.mark.usefixtures("report")
+@pytest.mark.usefixtures("bootstrapped")
 def test_deployments_that_prefect_refuses_are_an_error_with_its_words(
     stack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -279,6 +279,7 @@ def test_up_recovers_from_a_starter_killed_midway_and_from_a_taken_port(
     assert rows(found) == [1]
 
 
+@pytest.mark.slow  # it starts all parts once more
 def test_down_also_ends_what_it_has_no_record_of(running: Status, home: Path) -> None:
     (home / "run" / "stack.json").unlink()
 

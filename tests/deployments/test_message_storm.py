@@ -19,7 +19,6 @@ from sqlalchemy import text
 
 from astrid_training.database import open_database
 from astrid_training.simulate import SkyPlan
-from deployments.bootstrap import bootstrap
 from deployments.simulated import simulate_sky
 from flows.reconcile import reconcile_flow
 from tasks.deployment_runs import COLLECTION
@@ -38,9 +37,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def collection(stack: Any, client: SyncPrefectClient) -> Iterator[Any]:
+def collection(stack: Any, bootstrapped: Any, client: SyncPrefectClient) -> Iterator[Any]:
     """The real collection, whose own parameters suit a small sky."""
-    bootstrap(stack.settings)
+    assert bootstrapped
     simulate_sky(stack.settings, SKY, lambda _line: None)
     deployment = client.read_deployment_by_name(COLLECTION)
     lenient = {

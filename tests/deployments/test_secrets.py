@@ -12,7 +12,7 @@ from sqlalchemy import make_url, text
 from astrid_training.database import open_database
 from astrid_training.settings import Settings, resolve
 from astrid_training.simulate import SkyPlan
-from deployments.bootstrap import bootstrap, save_blocks
+from deployments.bootstrap import save_blocks
 from deployments.runs import FinishedRun, run_and_wait
 from deployments.simulated import simulate_sky
 from tasks.deployment_runs import COLLECTION, FRESHNESS
@@ -30,9 +30,9 @@ KEY_ID, KEY, TOKEN = "PLANTED-KEY-ID", "planted-secret-key", "planted-hook-token
 
 
 @pytest.fixture
-def planted(stack: Any) -> Iterator[Settings]:
+def planted(stack: Any, bootstrapped: Any) -> Iterator[Settings]:
     """The stack with secrets of every kind in its blocks."""
-    bootstrap(stack.settings)
+    assert bootstrapped
     settings = resolve(
         stack.home,
         store_access_key_id=KEY_ID,

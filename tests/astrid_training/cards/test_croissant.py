@@ -9,7 +9,7 @@ from typing import Any
 import mlcroissant
 import pytest
 
-from astrid_training.cards.stored import CROISSANT, card_key, put_documents
+from astrid_training.cards.stored import CROISSANT, card_key, documents, put_documents
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,8 @@ def placed(published: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("store") / "store"
     shutil.copytree(published.store.local_path("samples"), root / "samples")
     store = type(published.store)(root.as_uri())
-    put_documents(published.record, published.samples, store)
+    written = documents(published.record, published.samples, store)
+    put_documents(published.record.id, written, store)
     path: Path = store.local_path(card_key(published.record.id, CROISSANT))
     return path
 

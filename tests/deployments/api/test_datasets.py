@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from astrid_training.cards.stored import put_documents
+from astrid_training.cards.stored import documents, put_documents
 from astrid_training.catalogue import TrainingDatasetManager, get_dataset
 from astrid_training.dataset import splits_from
 from astrid_training.local_cache import LocalCache
@@ -103,7 +103,8 @@ def _check_report(sky: Any, published: TrainingDataset, api: TestClient) -> None
 def _check_card(sky: Any, published: TrainingDataset, api: TestClient) -> None:
     missing = api.get(place(published, "/card"))
     assert (missing.status_code, "--to-store" in missing.text) == (404, True)
-    written = put_documents(published, read_samples(sky.store, published.samples_key), sky.store)
+    written = documents(published, read_samples(sky.store, published.samples_key), sky.store)
+    put_documents(published.id, written, sky.store)
     card, croissant = (api.get(place(published, f"/{name}")) for name in ("card", "croissant"))
     assert (card.content, croissant.content) == tuple(written.values())
     assert card.headers["Content-Type"] == "text/markdown; charset=utf-8"

@@ -22,7 +22,6 @@ from astrid_training.settings import DERIVED, ENVIRONMENT
 from astrid_training.simulate import SkyPlan
 from deployments import api_command
 from deployments.api.models import LoadedDataset, Run, RunMetrics
-from deployments.bootstrap import bootstrap
 from deployments.cli import app
 from deployments.simulated import simulate_sky
 
@@ -108,9 +107,9 @@ def test_where_it_listens_is_said(command: Command, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.fixture(scope="module")
-def served(stack: Any) -> Iterator[httpx.Client]:
+def served(stack: Any, bootstrapped: Any) -> Iterator[httpx.Client]:
     """A client, with a token, of an API that runs as a process on the stack."""
-    bootstrap(stack.settings)
+    assert bootstrapped
     simulate_sky(stack.settings, SKY, lambda _: None)
     program = [sys.executable, "-m", "deployments.cli"]
     token = subprocess.run(
