@@ -24,7 +24,9 @@ ROWS = text(
 READ_AGAIN = 4
 """Earlier datasets a round."""
 READS = 25
-"""Lists and records that are asked of the API, a round."""
+"""Lists, and pages of datasets, that are asked of the API, a round."""
+PAGES = ("", "/quality", "/report", "/card", "/croissant", "/lineage")
+"""Of a dataset; all are read from the first round on, for each costs memory when it is first used."""
 
 
 @dataclass
@@ -48,7 +50,8 @@ class Invariants:
         self.check_no_orphan()
         for _ in range(READS):
             self._get(api, "/training/datasets?limit=20")
-            self._get(api, f"/training/datasets/{rng.choice(list(self.seen))}")
+            dataset_id, page = rng.choice(list(self.seen)), rng.choice(PAGES)
+            self._get(api, f"/training/datasets/{dataset_id}{page}")
 
     def check_new(self, dataset: TrainingDataset) -> None:
         """Check that the funnel adds up and that no sample is there twice."""
