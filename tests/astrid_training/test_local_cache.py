@@ -83,6 +83,7 @@ def test_two_processes_at_once_make_one_copy_and_read_each_pack_once(
     assert len(_copies(tmp_path / "cache")) == 1
 
 
+@pytest.mark.slow  # it waits until a copy is half made
 def test_a_copy_whose_maker_was_killed_is_continued_and_whole(
     published: Any, tmp_path: Path
 ) -> None:

@@ -154,10 +154,10 @@ def packs_of(sky: Any, published: PublishedDataset) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("folder", "kind"),
     [
-        ("images", "truncated"),
+        pytest.param("images", "truncated", marks=pytest.mark.slow),
         ("images", "flipped"),
-        ("flags", "swapped"),
-        ("significance", "empty"),
+        pytest.param("flags", "swapped", marks=pytest.mark.slow),
+        pytest.param("significance", "empty", marks=pytest.mark.slow),
         ("images", "gone"),
     ],
 )
@@ -180,7 +180,7 @@ def test_a_damaged_pack_is_rebuilt_under_its_name_and_the_dataset_goes_on(
     check_objects(sky.engine, sky.store, packs)
 
 
-@pytest.mark.parametrize("kind", ["flipped", "gone"])
+@pytest.mark.parametrize("kind", [pytest.param("flipped", marks=pytest.mark.slow), "gone"])
 def test_a_damaged_mask_pack_is_drawn_again_and_no_stamp_is_cut(
     sky: Any, collect: Collect, kind: str
 ) -> None:

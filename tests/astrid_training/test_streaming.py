@@ -98,7 +98,7 @@ def test_a_forked_worker_is_refused_with_the_cure(published: Any) -> None:
         next(iter(loader))
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn"])
+@pytest.mark.parametrize("context", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_workers_read_a_copy_made_by_the_client_of_the_store_in_this_process(
     published: Any, tmp_path: Any, context: str
 ) -> None:

@@ -74,6 +74,7 @@ def test_two_workers_with_small_batches_build_what_one_builds_in_one(
     assert content == expected
 
 
+@pytest.mark.slow  # workers and buckets are each tested without the other
 def test_workers_build_from_and_into_a_bucket_what_they_build_in_a_folder(
     sky: Any, place: Workplace, expected: str, s3_server: Any, tmp_path: Path
 ) -> None:

@@ -93,7 +93,10 @@ def _raise_what_only_this_call_knows() -> None:
 
 @pytest.mark.parametrize(
     ("call", "how"),
-    [((signal.raise_signal, signal.SIGKILL), "signal 9"), ((os._exit, 3), "code 3")],
+    [
+        ((signal.raise_signal, signal.SIGKILL), "signal 9"),
+        pytest.param((os._exit, 3), "code 3", marks=pytest.mark.slow),
+    ],
 )
 def test_a_worker_that_is_killed_fails_its_call_and_the_next_one_has_another(
     pool: Workers, call: tuple[object, int], how: str

@@ -19,7 +19,13 @@ PATHS = {
 }
 
 
-@pytest.mark.parametrize("form", ["file://{store}/", "{store}/"], ids=["file address", "absolute"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param("file://{store}/", id="file address"),
+        pytest.param("{store}/", id="absolute", marks=pytest.mark.slow),
+    ],
+)
 def test_the_form_of_a_path_changes_no_pixel(
     sky: Any, db: Any, collect: Collect, form: str
 ) -> None:
@@ -38,7 +44,7 @@ def test_the_form_of_a_path_changes_no_pixel(
     assert other.version_id == plain.version_id
 
 
-@pytest.mark.parametrize("nothing", ["NULL", "''"])
+@pytest.mark.parametrize("nothing", ["NULL", pytest.param("''", marks=pytest.mark.slow)])
 def test_without_a_stored_file_the_address_leads_to_it(
     db: Any, collect: Collect, nothing: str
 ) -> None:
