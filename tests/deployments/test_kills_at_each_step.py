@@ -37,8 +37,13 @@ TRUSTED = {("preprocess", "after"), ("persist_dataset", "after")}
 
 
 @pytest.fixture(scope="module")
-def ready(lone_stack: Any) -> Any:
+def stack(lone_stack: Any) -> Any:
     return lone_stack
+
+
+@pytest.fixture(scope="module")
+def ready(stack: Any) -> Any:
+    return stack
 
 
 def asking(name: str, pixels: dict[str, float], **more: Any) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 """What tests under load share with those of the deployments."""
 
-from tests.deployments.conftest import client, engine, ready
+from tests.deployments.conftest import bootstrapped, client, engine, ready
 
-__all__ = ["client", "engine", "ready"]
+__all__ = ["bootstrapped", "client", "engine", "ready"]

@@ -135,7 +135,7 @@ def _everything(home: Path, told: Path) -> Iterator[tuple[Rounds, Invariants, An
         api = running.enter_context(serve_api(home, told / "api.log"))
         client = running.enter_context(get_client(sync_client=True))
         asking = httpx.Client(base_url=api.url, headers=api.headers, timeout=120, trust_env=False)
-        rounds = Rounds(stack, engine, client, running.enter_context(asking), Random(8))
+        rounds = Rounds(stack, engine, client, store, running.enter_context(asking), Random(8))
         yield rounds, Invariants(engine, store), api.process
 
 

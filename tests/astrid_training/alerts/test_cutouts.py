@@ -1,4 +1,5 @@
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,7 @@ def damaged(data: bytes) -> bytes:
 def test_a_cutout_that_is_no_good_is_refused_by_name(
     made: Any, cutout: object, reason: str
 ) -> None:
-    named = {
+    named: dict[str, Callable[[], bytes]] = {
         "half a gzip": lambda: damaged(made.fits_bytes(made.pixels())),
         "half a file": lambda: damaged(made.fits_bytes(made.pixels(), packed=False)),
         "a frame": lambda: made.fits_bytes(np.zeros((1100, 1100), ">f4")),
