@@ -22,13 +22,11 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun
 from sqlalchemy import Engine, text
 
-from deployments.embedded.stack import status
 from deployments.events import emit_batch_closed
 from deployments.runs import start_run
 from tasks.deployment_runs import COLLECTION
 from tasks.forwarding import forward_batch
 from tests.deployments.small_survey import LENIENT, quiet
-from tests.load.readings import read_parts
 from tests.load.rounds import until
 from tests.load.served_api import ServedApi, ask_to_collect, serve_api
 
@@ -42,7 +40,6 @@ SETTLED = text(
 PUBLISHED = text(
     "SELECT name, count(*) AS versions FROM training_datasets WHERE name LIKE 'queued %' GROUP BY name"
 )
-GROWTH_MB = 60.0
 
 
 @pytest.fixture
@@ -90,7 +87,6 @@ class Requests:
 
 @pytest.mark.parametrize("number", [pytest.param(8, marks=pytest.mark.trust), 50])
 def test_collections_that_are_queued_end_well_one_after_the_other(
-    ready: Any,
     engine: Engine,
     client: SyncPrefectClient,
     served: ServedApi,
@@ -98,8 +94,7 @@ def test_collections_that_are_queued_end_well_one_after_the_other(
     tally: Any,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    begun, before = datetime.now(UTC), memory_of(ready, served)
-    asked = Requests(served)
+    begun, asked = datetime.now(UTC), Requests(served)
 
     for one in range(number):
         asked.ask(one)
@@ -110,8 +105,6 @@ def test_collections_that_are_queued_end_well_one_after_the_other(
     assert {run.state_name for run in runs} == {"Completed"}
     check_one_at_a_time(runs)
     check_datasets(engine, asked, runs)
-    after = memory_of(ready, served)
-    assert sum(after.values()) - sum(before.values()) < GROWTH_MB, (before, after)
     tally("collections under load", number)
     with capsys.disabled():
         took = (datetime.now(UTC) - begun).total_seconds()
@@ -165,8 +158,3 @@ def overtakings(runs: list[FlowRun]) -> int:
     return sum(
         later < earlier for place, earlier in enumerate(starts) for later in starts[place + 1 :]
     )
-
-
-def memory_of(ready: Any, served: ServedApi) -> dict[str, float]:
-    assert status(ready.home).is_running
-    return {name: mb for name, _, mb, _ in read_parts(ready.home, served.process)}
