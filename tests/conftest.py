@@ -33,7 +33,7 @@ from astrid_training.settings import (
     prefect_environment,
     resolve,
 )
-from astrid_training.simulate import simulate
+from astrid_training.simulate import SkyPlan, simulate
 from astrid_training.sources import Sources
 from astrid_training.store import Credentials, Store
 from deployments.embedded import postgres
@@ -364,22 +364,35 @@ def make_sky() -> type[Sky]:
 
 
 @pytest.fixture(scope="session")
-def _simulated(
+def simulated(
     databases: Databases, _migrated: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Sky]:
-    home = tmp_path_factory.mktemp("sky")
-    store = Store(f"file://{home}/store")
-    sky = Sky(databases.make(_migrated), home, home / "truth.jsonl", store)
+) -> Iterator[Callable[[SkyPlan], Sky]]:
+    """Return what simulates a survey; nobody is connected to its database, so that it can be copied."""
+    made: list[Sky] = []
 
-    def put(key: str, data: bytes) -> str:
-        store.put(key, data)
-        return key
+    def make(plan: SkyPlan) -> Sky:
+        home = tmp_path_factory.mktemp("sky")
+        store = Store(f"file://{home}/store")
+        sky = Sky(databases.make(_migrated), home, home / "truth.jsonl", store)
+        made.append(sky)
 
-    with sky.engine.begin() as connection:
-        simulate(SMALL_SKY, connection, put, sky.truth)
-    sky.engine.dispose()
-    yield sky
-    databases.drop(sky.engine)
+        def put(key: str, data: bytes) -> str:
+            store.put(key, data)
+            return key
+
+        with sky.engine.begin() as connection:
+            simulate(plan, connection, put, sky.truth)
+        sky.engine.dispose()
+        return sky
+
+    yield make
+    for sky in made:
+        databases.drop(sky.engine)
+
+
+@pytest.fixture(scope="session")
+def _simulated(simulated: Callable[[SkyPlan], Sky]) -> Sky:
+    return simulated(SMALL_SKY)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine
 
 from astrid_training.records import PublishedDataset
-from astrid_training.simulate import SkyPlan, simulate
+from astrid_training.simulate import SkyPlan
 from astrid_training.store import Store
 
 TINY_SKY = SkyPlan(
@@ -41,24 +41,10 @@ def asked() -> dict[str, Any]:
     return ASKED
 
 
-@pytest.fixture(scope="module")
-def tiny(
-    databases: Any, _migrated: str, make_sky: Any, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Any]:
+@pytest.fixture(scope="session")
+def tiny(simulated: Callable[[SkyPlan], Any]) -> Any:
     """A survey that is collected in less than half a second."""
-    home = tmp_path_factory.mktemp("tiny")
-    store = Store(f"file://{home}/store")
-    sky = make_sky(databases.make(_migrated), home, home / "truth.jsonl", store)
-
-    def put(key: str, data: bytes) -> str:
-        store.put(key, data)
-        return key
-
-    with sky.engine.begin() as connection:
-        simulate(TINY_SKY, connection, put, sky.truth)
-    sky.engine.dispose()
-    yield sky
-    databases.drop(sky.engine)
+    return simulated(TINY_SKY)
 
 
 @pytest.fixture
