@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import psutil
@@ -40,7 +41,7 @@ def serve_api(home: Path, log: Path) -> Iterator[ServedApi]:
     """Run the API of a home while the block lasts; its database is the home's, or the environment's."""
     environment = os.environ | {"ASTRID_TRAINING_HOME": str(home), "PYTHONPATH": str(ROOT)}
     made = subprocess.run(
-        [*PROGRAM, "token", "create", "load", "--scope", "read", "--scope", "collect"],
+        [*PROGRAM, "token", "create", f"load {uuid4()}", "--scope", "read", "--scope", "collect"],
         env=environment,
         capture_output=True,
         text=True,
