@@ -41,7 +41,7 @@ def serve_api(home: Path, log: Path) -> Iterator[ServedApi]:
     """Run the API of a home while the block lasts; its database is the home's, or the environment's."""
     environment = os.environ | {"ASTRID_TRAINING_HOME": str(home), "PYTHONPATH": str(ROOT)}
     made = subprocess.run(
-        [*PROGRAM, "token", "create", f"load {uuid4()}", "--scope", "read", "--scope", "collect"],
+        [*PROGRAM, "token", "create", f"load-{uuid4()}", "--scope", "read", "--scope", "collect"],
         env=environment,
         capture_output=True,
         text=True,
