@@ -19,7 +19,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType, TaskRun
 from prefect.client.schemas.sorting import TaskRunSort
 
-from tasks.deployment_runs import ServerUnavailableError, start_deployment_run
+from tasks.deployment_runs import ServerUnavailableError, is_away, start_deployment_run
 
 __all__ = ["FinishedRun", "run_and_wait", "start_run", "wait_for"]
 
@@ -104,7 +104,9 @@ class _Watch:
         while True:
             try:
                 run = self._look()
-            except httpx.TransportError as error:
+            except httpx.HTTPError as error:
+                if not is_away(error):
+                    raise
                 if time.monotonic() - heard > SILENCE_S:
                     raise ServerUnavailableError(
                         "the Prefect server does not answer any more; flow run "

@@ -17,16 +17,19 @@ __all__ = [
     "DeploymentMissingError",
     "ServerUnavailableError",
     "find_deployment_run",
+    "is_away",
     "start_deployment_run",
 ]
 
 COLLECTION = "training-data-collection/default"
 FRESHNESS = "freshness/default"
 TRAINING = "train-model/default"
+BUSY = {408, 429}
+"""What a server answers, beside 5xx, that has too much to do."""
 
 
 class ServerUnavailableError(ConnectionError):
-    """The Prefect server does not answer, or does not know the deployment."""
+    """The Prefect server does not answer, cannot answer now, or does not know the deployment."""
 
 
 class DeploymentMissingError(ServerUnavailableError):
@@ -93,3 +96,18 @@ def _server(deployment: str) -> Iterator[SyncPrefectClient]:
             "the Prefect server does not answer; start it with `astrid-training up` "
             "or set PREFECT_API_URL"
         ) from error
+    except httpx.HTTPStatusError as error:
+        if not is_away(error):
+            raise
+        answer = error.response
+        raise ServerUnavailableError(
+            f"the Prefect server answers {answer.status_code} {answer.reason_phrase}, as one does that "
+            "has too much to do or is only starting; try again in a minute"
+        ) from error
+
+
+def is_away(error: BaseException) -> bool:
+    """Tell whether a Prefect server did not answer, or answered that it cannot now."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.is_server_error or error.response.status_code in BUSY
+    return isinstance(error, httpx.TransportError)

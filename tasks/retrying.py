@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import httpx
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.logging import get_run_logger
 from prefect.tasks import Task
@@ -22,7 +21,7 @@ from astrid_training.errors import (
 from astrid_training.files import DISK_FULL
 from astrid_training.store import StoreRefusedError, StoreUnavailableError
 from astrid_training.tracking import TrackingUnavailableError
-from tasks.deployment_runs import DeploymentMissingError, ServerUnavailableError
+from tasks.deployment_runs import DeploymentMissingError, ServerUnavailableError, is_away
 
 __all__ = ["KINDS", "RETRIES", "Kind", "is_transient", "kind_of", "try_again"]
 
@@ -92,12 +91,6 @@ def _is_refused_session(error: BaseException) -> bool:
     return no_code and any(words in str(error.orig) for words in REFUSALS)
 
 
-def _is_busy_answer(error: BaseException) -> bool:
-    if not isinstance(error, httpx.HTTPStatusError):
-        return False
-    return error.response.status_code in {408, 429} or error.response.status_code >= 500
-
-
 def _is_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in DISK_FULL
 
@@ -143,10 +136,7 @@ KINDS = (
         "the Prefect server is away",
         MOST,
         "a restart takes 11 s, and a run is started under a key",
-        lambda error: (
-            isinstance(error, ServerUnavailableError | httpx.TransportError)
-            or _is_busy_answer(error)
-        ),
+        lambda error: isinstance(error, ServerUnavailableError) or is_away(error),
     ),
     Kind(
         "a worker process was killed",

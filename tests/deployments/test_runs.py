@@ -1,21 +1,29 @@
 """Following a run survives a restart of the server and tells what keeps the run waiting."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any, cast
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from prefect.client.schemas.objects import FlowRun, State, TaskRun
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Completed, Pending, Running, Scheduled
 
 from deployments import runs
-from deployments.runs import FinishedRun
-from tasks.deployment_runs import ServerUnavailableError
+from deployments.runs import FinishedRun, start_run
+from tasks.deployment_runs import COLLECTION, ServerUnavailableError
 
 RUN = uuid4()
 GONE = httpx.ConnectError("refused")
+
+
+def answered(status: int) -> httpx.HTTPStatusError:
+    request = httpx.Request("GET", "http://server/api")
+    return httpx.HTTPStatusError("no", request=request, response=httpx.Response(status))
 
 
 class Server:
@@ -51,16 +59,25 @@ def follow(server: Server) -> tuple[FinishedRun, list[str]]:
     return watch.to_its_end(), said
 
 
-@pytest.mark.parametrize("error", [GONE, httpx.ReadTimeout(""), httpx.RemoteProtocolError("")])
+@pytest.mark.parametrize(
+    "error",
+    [GONE, httpx.ReadTimeout(""), httpx.RemoteProtocolError(""), answered(503), answered(500)],
+)
 def test_a_server_that_comes_back_is_waited_for(error: Exception) -> None:
     run, _ = follow(Server([Running(), error, error, error, Completed(message="well")]))
 
     assert (run.id, run.completed, run.message) == (str(RUN), True, "well")
 
 
-def test_a_server_that_stays_away_ends_the_command_and_not_the_run() -> None:
+@pytest.mark.parametrize("error", [GONE, answered(503)])
+def test_a_server_that_stays_away_ends_the_command_and_not_the_run(error: Exception) -> None:
     with pytest.raises(ServerUnavailableError, match=f"{RUN} goes on"):
-        follow(Server([Running(), GONE]))
+        follow(Server([Running(), error]))
+
+
+def test_an_answer_that_stays_the_same_is_not_waited_for() -> None:
+    with pytest.raises(httpx.HTTPStatusError):
+        follow(Server([Running(), answered(422)]))
 
 
 @pytest.mark.parametrize("waiting", [Scheduled(scheduled_time=datetime.now(UTC)), Pending()])
@@ -83,3 +100,28 @@ def test_every_step_is_told_once_however_many_there_are() -> None:
 
     told = [line.split(":")[0].strip() for line in said if "step-" in line]
     assert sorted(told) == sorted(step.name for step in server.steps)
+
+
+@pytest.fixture
+def busy_server() -> Iterator[str]:
+    """A server that answers everything with 503."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(503)
+
+        def log_message(self, *_: object) -> None:
+            """Tell nobody."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/api"
+        server.shutdown()
+
+
+def test_a_server_with_too_much_to_do_is_told_with_the_cure(busy_server: str) -> None:
+    with (
+        temporary_settings({PREFECT_API_URL: busy_server, PREFECT_CLIENT_MAX_RETRIES: 0}),
+        pytest.raises(ServerUnavailableError, match=r"answers 503 .*try again in a minute"),
+    ):
+        start_run(COLLECTION, {}, lambda _line: None)
