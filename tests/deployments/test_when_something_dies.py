@@ -145,7 +145,7 @@ def kill(stack: Any, part: str, *, and_children: bool = False) -> None:
 
 
 def kinds(found: list[tuple[str, str]], held: Held) -> set[str]:
-    assert all(held.batch_id in what for _, what in found)
+    assert all(held.batch_id in what or what.startswith(f"{held.name} ") for _, what in found)
     return {kind for kind, _ in found}
 
 
@@ -351,7 +351,9 @@ def test_a_run_that_a_person_cancels_at_any_step(
     until(lambda: state_of(client, held.run_id) == "Cancelled")
     until(lambda: not held.process.is_running())
     held.gate.unlink()
-    assert kinds(reconcile(), held) <= {"task run left running", "refused batch"}
+    unlogged = {"dataset without lineage"} if step == "log_lineage" else set()
+    named = kinds(reconcile(), held)
+    assert unlogged <= named <= {"task run left running", "refused batch", *unlogged}
     assert "Running" not in states_of_steps(client, held.run_id)
     is_published = step in {"log_lineage", "trigger_training"}
     following = start_deployment_run(COLLECTION, {} if is_published else {"trigger": "batch"})
