@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -49,7 +49,8 @@ def start_deployment_run(
     Args:
         deployment: `flow/deployment`.
         parameters: those that differ from the deployment's own.
-        idempotency_key: at most one run of the deployment is started for it, ever.
+        idempotency_key: at most one run of the deployment is started for it, ever. None: one of this
+            call alone, so that a request which the client repeats starts no second run.
         tags: of the run, beside the deployment's own.
 
     Raises:
@@ -58,7 +59,10 @@ def start_deployment_run(
     with _server(deployment) as client:
         target = client.read_deployment_by_name(deployment)
         return client.create_flow_run_from_deployment(
-            target.id, parameters=dict(parameters), idempotency_key=idempotency_key, tags=tags
+            target.id,
+            parameters=dict(parameters),
+            idempotency_key=idempotency_key or str(uuid4()),
+            tags=tags,
         )
 
 

@@ -24,10 +24,9 @@ from prefect.client.schemas.objects import FlowRun
 from sqlalchemy import Engine, text
 
 from deployments.events import emit_batch_closed
-from deployments.runs import start_run
-from tasks.deployment_runs import COLLECTION, ServerUnavailableError
+from tasks.deployment_runs import COLLECTION, ServerUnavailableError, start_deployment_run
 from tasks.forwarding import forward_batch
-from tests.deployments.small_survey import LENIENT, quiet
+from tests.deployments.small_survey import LENIENT
 from tests.load.rounds import until
 from tests.load.served_api import ServedApi, ask_to_collect, serve_api
 
@@ -62,7 +61,7 @@ class Requests:
         self.names = Counter[str]()
 
     def ask(self, number: int) -> None:
-        """Ask for one collection: by REST, by message, by event, as the command line does, in turn."""
+        """Ask for one collection: by REST, by message, by event, as a command does, in turn."""
         (self._by_rest, self._by_message, self._by_event, self._by_command)[number % 4](number)
 
     def _by_rest(self, number: int) -> None:
@@ -82,7 +81,8 @@ class Requests:
 
     def _by_command(self, number: int) -> None:
         name = f"queued {self.mark} here"
-        taken(lambda: start_run(COLLECTION, {"name": name, "trigger": "cli"}, quiet))
+        asked = {"name": name, "trigger": "cli"}
+        taken(lambda: start_deployment_run(COLLECTION, asked, f"{self.mark}-{number}"))
         self.names[name] += 1
 
 
