@@ -1,4 +1,4 @@
-"""A proxy in front of an S3 server that spoils answers, for tests of what stores do to us."""
+"""A proxy in front of a server that spoils answers, for tests of what stores and servers do to us."""
 
 import http.client
 import socket
@@ -26,12 +26,12 @@ Fault = int | str
 
 
 class FaultyProxy:
-    """Stands before an S3 server and spoils the answers it is told to."""
+    """Stands before an HTTP server and spoils the answers it is told to."""
 
     def __init__(self, server: str) -> None:
         self.server = server.removeprefix("http://")
-        self.faults: list[Fault] = []
-        """Of the next requests, in order."""
+        self.faults: list[Fault | None] = []
+        """Of the next requests, in order; None: it is answered as it should be."""
         self.draw: Callable[[], Fault | None] = lambda: None
         """Gives that of each request after them."""
         self.seen: list[str] = []
