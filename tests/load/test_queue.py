@@ -99,7 +99,7 @@ def taken(ask: Callable[[], object], limit_s: float = 300.0) -> None:
             return
 
 
-@pytest.mark.parametrize("number", [pytest.param(8, marks=pytest.mark.trust), 50])
+@pytest.mark.parametrize("number", [pytest.param(4, marks=pytest.mark.trust), 50])
 def test_collections_that_are_queued_end_well_one_after_the_other(
     engine: Engine,
     client: SyncPrefectClient,

@@ -61,7 +61,7 @@ def test_two_hundred_readers_at_once_are_all_answered(
     )  # what is imported late is imported now, and all threads have begun
     before = weigh(api.process)
 
-    answers = read_at_once(api, places, READERS, 25 if thorough else 10)
+    answers = read_at_once(api, places, READERS, 15 if thorough else 10)
 
     after = weigh(api.process)
     assert answers.failures == []
