@@ -1,9 +1,7 @@
 """Following a run survives a restart of the server and tells what keeps the run waiting."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any, cast
 from uuid import UUID, uuid4
 
@@ -16,6 +14,7 @@ from prefect.states import Completed, Pending, Running, Scheduled
 from deployments import runs
 from deployments.runs import FinishedRun, start_run
 from tasks.deployment_runs import COLLECTION, ServerUnavailableError
+from tests.faulty_proxy import FaultyProxy
 
 RUN = uuid4()
 GONE = httpx.ConnectError("refused")
@@ -102,26 +101,12 @@ def test_every_step_is_told_once_however_many_there_are() -> None:
     assert sorted(told) == sorted(step.name for step in server.steps)
 
 
-@pytest.fixture
-def busy_server() -> Iterator[str]:
-    """A server that answers everything with 503."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_error(503)
-
-        def log_message(self, *_: object) -> None:
-            """Tell nobody."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/api"
-        server.shutdown()
-
-
-def test_a_server_with_too_much_to_do_is_told_with_the_cure(busy_server: str) -> None:
+def test_a_server_with_too_much_to_do_is_told_with_the_cure() -> None:
+    busy = FaultyProxy("http://127.0.0.1:9")
+    busy.draw = lambda: 503
     with (
-        temporary_settings({PREFECT_API_URL: busy_server, PREFECT_CLIENT_MAX_RETRIES: 0}),
+        temporary_settings({PREFECT_API_URL: f"{busy.url}/api", PREFECT_CLIENT_MAX_RETRIES: 0}),
         pytest.raises(ServerUnavailableError, match=r"answers 503 .*try again in a minute"),
     ):
         start_run(COLLECTION, {}, lambda _line: None)
+    busy.close()
