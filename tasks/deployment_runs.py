@@ -15,6 +15,7 @@ __all__ = [
     "FRESHNESS",
     "TRAINING",
     "DeploymentMissingError",
+    "ServerBusyError",
     "ServerUnavailableError",
     "find_deployment_run",
     "is_away",
@@ -30,6 +31,10 @@ BUSY = {408, 429}
 
 class ServerUnavailableError(ConnectionError):
     """The Prefect server does not answer, cannot answer now, or does not know the deployment."""
+
+
+class ServerBusyError(ServerUnavailableError):
+    """The Prefect server answers that it cannot now."""
 
 
 class DeploymentMissingError(ServerUnavailableError):
@@ -86,7 +91,7 @@ def _server(deployment: str) -> Iterator[SyncPrefectClient]:
     """Give the block a client of the server.
 
     Raises:
-        ServerUnavailableError: if it does not answer, or does not know the deployment.
+        ServerUnavailableError: if it does not answer, is busy, or does not know the deployment.
     """
     try:
         with get_client(sync_client=True) as client:
@@ -104,7 +109,7 @@ def _server(deployment: str) -> Iterator[SyncPrefectClient]:
         if not is_away(error):
             raise
         answer = error.response
-        raise ServerUnavailableError(
+        raise ServerBusyError(
             f"the Prefect server answers {answer.status_code} {answer.reason_phrase}, as one does that "
             "has too much to do or is only starting; try again in a minute"
         ) from error

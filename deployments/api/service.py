@@ -6,7 +6,6 @@ from functools import cached_property
 from threading import Lock
 from typing import Any, TypeVar
 
-import httpx
 from sqlalchemy import Engine
 
 from astrid_training.catalogue import TrainingDatasetManager
@@ -22,7 +21,6 @@ __all__ = ["Loads", "Service", "TooManyLoadsError"]
 
 T = TypeVar("T")
 SILENCE_S = 20.0  # of the Prefect server; then who asks is told that it does not answer
-BUSY = frozenset({429, 503})
 LOADS_AT_ONCE = 2  # each saturates the store or the disk by itself
 MOST_LOADS = 16  # that wait or run
 
@@ -132,8 +130,8 @@ class Service:
             with temporary_settings(ours):
                 return ask(deployment_runs)
 
-        return persist(once, _is_busy, Patience(retries=8, retry_s=15.0))
+        def is_busy(error: Exception) -> bool:
+            return isinstance(error, deployment_runs.ServerBusyError)
 
+        return persist(once, is_busy, Patience(retries=8, retry_s=15.0))
 
-def _is_busy(error: Exception) -> bool:
-    return isinstance(error, httpx.HTTPStatusError) and error.response.status_code in BUSY

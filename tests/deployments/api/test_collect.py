@@ -1,7 +1,9 @@
 """Collections that are asked for over REST become runs, one for each request."""
 
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from astrid_training.database import open_database
 from deployments.api import create_app
 from deployments.api.models import Run
 from flows.train import train_model_flow
+from tests.faulty_proxy import FaultyProxy
 
 COLLECT = "/training/datasets/collect"
 ASKED = {"name": "asked", "max_samples": 77}
@@ -97,6 +100,28 @@ def _check_end(ada: TestClient, place: str, client: SyncPrefectClient, run: Run)
     assert ended.message == "dataset refused"
     again = ada.post(COLLECT, json=ASKED, headers=KEY)
     assert again.headers["Location"] == place
+
+
+def test_a_busy_server_is_asked_again_for_the_one_run(
+    stack: Any, deploy: Any, client: SyncPrefectClient
+) -> None:
+    echo = deploy("busy-server", served=False)
+    proxy = FaultyProxy(stack.settings.prefect_api_url.removesuffix("/api"))
+    behind = {**stack.settings.values, "prefect_api_url": f"{proxy.url}/api"}
+    settings = replace(stack.settings, values=behind)
+    token = create_token(open_database(settings.database_url), "rest-busy", ["collect"], "tester")
+    app = create_app(settings, deployment=f"echo/{echo.name}")
+    ask = TestClient(app, headers={"Authorization": f"Bearer {token}"})
+    proxy.faults = [503, None, None, 429]  # a token for requests that change is asked for between
+
+    answer = ask.post(COLLECT, json=ASKED)
+    asked = Counter(request.rsplit("/", 1)[-1] for request in proxy.seen)
+    proxy.close()
+
+    assert answer.status_code == 202
+    assert (asked["busy-server"], asked["create_flow_run"]) == (3, 2)
+    of_it = DeploymentFilter(id=DeploymentFilterId(any_=[echo.id]))
+    assert len(client.read_flow_runs(deployment_filter=of_it)) == 1
 
 
 def test_a_run_of_another_flow_is_none_of_ours(ask: Any, client: SyncPrefectClient) -> None:
