@@ -134,4 +134,3 @@ class Service:
             return isinstance(error, deployment_runs.ServerBusyError)
 
         return persist(once, is_busy, Patience(retries=8, retry_s=15.0))
-
