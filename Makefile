@@ -5,7 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOAK_MINUTES ?= 30
 # tests/scheduling.py says what stays together and in which order it comes
-TWO_AT_ONCE := -n 2 --dist loadfile --no-loadscope-reorder
+# two wait for servers often enough for a third to use what they leave of two cores
+THREE_AT_ONCE := -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help install demo test test-all trust soak docs peers bench audit check format lock down clean
 
@@ -28,13 +29,13 @@ demo: install ## Everything once: stack, simulated sky, collection, training, re
 	@$(BIN)/astrid-training demo
 
 test: install ## The default test suite.
-	@$(BIN)/pytest -q $(TWO_AT_ONCE) -m 'not slow and not s3 and not bench'
+	@$(BIN)/pytest -q $(THREE_AT_ONCE) -m 'not slow and not s3 and not bench'
 
 test-all: install ## The slow tests too.
-	@$(BIN)/pytest -q $(TWO_AT_ONCE) -m 'not bench'
+	@$(BIN)/pytest -q $(THREE_AT_ONCE) -m 'not bench'
 
 trust: install ## Faults, corruption, bad input, load: 20 minutes; the figures go to docs/explanation/trust.md.
-	@$(BIN)/pytest -q $(TWO_AT_ONCE) -m trust --trust --trust-page
+	@$(BIN)/pytest -q $(THREE_AT_ONCE) -m trust --trust --trust-page
 
 soak: install ## 30 minutes of reviews, faults and collections (SOAK_MINUTES=); docs/explanation/soak.md.
 	@$(BIN)/python -m tests.load.soak --minutes $(SOAK_MINUTES) --page

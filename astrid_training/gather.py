@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from astrid_training.npy import map_array
+
 __all__ = ["Poses", "Stamps", "oriented"]
 
 Integers = NDArray[np.int64]
@@ -121,5 +123,5 @@ class Stamps:
         found = self.files[file]
         if isinstance(found, Path):
             # asarray: slicing a memmap object costs more than copying the row
-            found = np.asarray(np.load(found, mmap_mode="r", allow_pickle=False))
+            found = np.asarray(map_array(found))
         return found if found.ndim == 4 else found[:, None]

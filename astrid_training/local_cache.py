@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from astrid_training.errors import CacheFullError
 from astrid_training.files import write_atomically
+from astrid_training.npy import npy_header
 from astrid_training.pack_parts import DTYPES, KINDS, Kind, PackReader, Part
 from astrid_training.progress import progress
 
@@ -204,8 +205,7 @@ class _Job:
         self.folder.mkdir(exist_ok=True)
         path, shape = self.path(kind), (self.samples, *self.reader.shape(kind))
         with path.open("r+b" if path.exists() else "w+b") as file:
-            header = {"descr": DTYPES[kind].str, "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
+            file.write(npy_header(shape, DTYPES[kind]))
             start, row = file.tell(), prod(shape[1:]) * DTYPES[kind].itemsize
             file.truncate(start + self.samples * row)
         before = accumulate((len(part.rows) for part in self.parts[kind]), initial=0)

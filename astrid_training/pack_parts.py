@@ -1,6 +1,5 @@
 """Which rows of which packs the samples of a table are, and their pixels as arrays."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -10,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from astrid_training.errors import StoreCorruptError
-from astrid_training.packs import pack_key
+from astrid_training.packs import pack_key, read_pack
 from astrid_training.params import Channel, PreprocessSpec
 from astrid_training.stamps import Flag, has
 from astrid_training.store import Store
@@ -24,7 +23,6 @@ __all__ = [
     "LoadedChannel",
     "PackReader",
     "Part",
-    "as_array",
     "check_pack",
     "fold_masks",
     "planes_of",
@@ -169,18 +167,10 @@ class PackReader:
         return images
 
     def _pack(self, kind: str, digest: str, rows: Integers) -> NDArray[Any]:
-        array = as_array(self.store.get_verified(kind, ".npy", digest))
+        array = read_pack(self.store, kind, digest)
         check_pack(kind, digest, array, self.spec, int(rows[-1]) + 1)
         taken: NDArray[Any] = array[rows]
         return taken
-
-
-def as_array(npy: bytes) -> NDArray[Any]:
-    """Return the array in the bytes of a `.npy` file, without a copy of them."""
-    file = io.BytesIO(npy)
-    np.lib.format.read_magic(file)
-    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    return np.frombuffer(npy, dtype, offset=file.tell()).reshape(shape)
 
 
 def _without_value(shown: list[str]) -> Flag:

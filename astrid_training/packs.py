@@ -4,7 +4,8 @@ A pack is one `.npy` file, so that a reader maps it and pays for the rows it tou
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from astrid_training.digests import digest_bytes
 from astrid_training.errors import MissingObjectError, StoreCorruptError
 from astrid_training.faults import fault_point
 from astrid_training.files import write_atomically
+from astrid_training.npy import as_array, map_array, npy_header
 from astrid_training.store import Store
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "pack_key",
     "put_array",
     "put_table",
+    "read_pack",
     "read_table",
     "table_bytes",
 ]
@@ -44,7 +47,7 @@ class PackWriter:
 
     def __init__(self, rows: int, shape: tuple[int, ...], dtype: DTypeLike) -> None:
         """Make room for at most `rows` rows of `shape`; their values are undefined until written."""
-        self._header = len(_header((rows, *shape), np.dtype(dtype)))
+        self._header = len(npy_header((rows, *shape), np.dtype(dtype)))
         one = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
         self._buffer = np.empty(self._header + rows * one, np.uint8)
         self.rows: NDArray[Any] = self._buffer[self._header :].view(dtype).reshape(rows, *shape)
@@ -59,7 +62,7 @@ class PackWriter:
             rows: those that were written, at most as many as there is room for.
         """
         filled = self.rows[:rows]
-        header = _header(filled.shape, filled.dtype)
+        header = npy_header(filled.shape, filled.dtype)
         start = self._header - len(header)  # fewer rows never need a longer header
         self._buffer[start : self._header] = np.frombuffer(header, np.uint8)
         data = self._buffer[start : self._header + filled.nbytes]
@@ -74,18 +77,6 @@ def put_array(store: Store, kind: str, array: NDArray[Any]) -> str:
     pack = PackWriter(len(array), array.shape[1:], array.dtype)
     pack.rows[:] = array
     return pack.store(store, kind)
-
-
-def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
-    """Return the header of a `.npy` file of C order, as `np.save` writes it."""
-    described = {
-        "descr": np.lib.format.dtype_to_descr(dtype),
-        "fortran_order": False,
-        "shape": shape,
-    }
-    stream = io.BytesIO()
-    np.lib.format.write_array_header_1_0(stream, described)
-    return stream.getvalue()
 
 
 def put_table(store: Store, kind: str, table: pa.Table) -> str:
@@ -116,6 +107,23 @@ def read_table(
     return pq.ParquetFile(pa.BufferReader(data)).read(columns)
 
 
+def read_pack(store: Store, kind: str, digest: str) -> NDArray[Any]:
+    """Return the pack, read whole, after verifying its bytes; see `Store.get_verified` for errors."""
+    npy = store.get_verified(kind, ".npy", digest)
+    with _told_as_corrupt(pack_key(kind, digest)):
+        return as_array(npy)
+
+
+@contextmanager
+def _told_as_corrupt(pack: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise StoreCorruptError(
+            f"{pack} is no readable pack ({error}); remove it and collect again"
+        ) from error
+
+
 class PackCache:
     """Packs as read-only memory maps: in place when the store is a folder, else fetched once."""
 
@@ -131,13 +139,8 @@ class PackCache:
             StoreCorruptError: if the file is no array.
         """
         path = self.path(kind, digest)
-        try:
-            mapped: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise StoreCorruptError(
-                f"{path} is no readable pack ({error}); remove it and collect again"
-            ) from error
-        return mapped
+        with _told_as_corrupt(path):
+            return map_array(path)
 
     def path(self, kind: str, digest: str) -> Path:
         """Return a local file with the pack's bytes, fetching it when the store is remote."""

@@ -12,11 +12,10 @@ from astrid_training.pack_parts import (
     KINDS,
     Kind,
     Part,
-    as_array,
     check_pack,
     split_by_pack,
 )
-from astrid_training.packs import pack_key
+from astrid_training.packs import pack_key, read_pack
 from astrid_training.params import PreprocessSpec
 from astrid_training.presence import AT_ONCE, objects_of
 from astrid_training.records import TrainingDataset
@@ -85,7 +84,7 @@ def _check_part(
     """Return `missing`, `damaged`, or the samples of the pack whose pixels have another digest."""
     kind, part = one
     try:
-        array = as_array(store.get_verified(kind, ".npy", part.digests[0]))
+        array = read_pack(store, kind, part.digests[0])
         check_pack(kind, part.digests[0], array, spec, int(part.rows[-1]) + 1)
     except MissingObjectError:
         return "missing"
@@ -116,7 +115,7 @@ def reordered(store: Store, samples: pa.Table) -> pa.Table:
         digests = samples[f"{name}_digest"].to_pylist()
         for part in split_by_pack(samples, [f"{name}_pack"], f"{name}_row"):
             try:
-                pack = as_array(store.get_verified(kind, ".npy", part.digests[0]))
+                pack = read_pack(store, kind, part.digests[0])
             except (MissingObjectError, StoreCorruptError):
                 continue
             place = {digest_bytes(row.data): number for number, row in enumerate(pack)}

@@ -28,7 +28,7 @@ from tests.faults.schedule import CALLS, KINDS, Fault, Injector, Killed, Schedul
 from tests.tally import Tally
 
 SEEDS_OF_DEFAULT_SUITE = range(6)
-SEEDS = range(240)
+SEEDS = range(180)
 PATIENCE = Patience(retries=2, first_wait_s=0, longest_wait_s=0)
 OURS = (StoreUnavailableError, *(getattr(errors, name) for name in errors.__all__))
 T = TypeVar("T")

@@ -105,7 +105,7 @@ def test_a_published_dataset_is_asked_for_as_described(
     client = connect(sky.engine, sky.home, sky.store.url)
     known = [str(made.dataset_id), made.version_id, "nightly"]
 
-    asked = ask_everything(client, 12 if thorough else 5, known)
+    asked = ask_everything(client, 8 if thorough else 5, known)
 
     assert len(asked) == len(operations_of(client))
     tally("cases fuzzed", asked.total())
