@@ -108,7 +108,7 @@ def _epoch(loader: DataLoader[Any]) -> dict[str, tuple[Any, ...]]:
     [
         pytest.param({"num_workers": 0}, id="in process"),
         pytest.param({"num_workers": 2, "multiprocessing_context": "fork"}, id="fork"),
-        pytest.param({"num_workers": 2, "multiprocessing_context": "spawn"}, id="spawn"),
+        pytest.param({"num_workers": 1, "multiprocessing_context": "spawn"}, id="spawn"),
     ],
 )
 def test_a_plain_data_loader_gives_every_sample_once(

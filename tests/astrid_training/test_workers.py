@@ -30,6 +30,14 @@ def pool() -> Iterator[Workers]:
     pool.close()
 
 
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Workers]:
+    """Those of the tests that end none of them: one takes two seconds to start."""
+    pool = Workers(2)
+    yield pool
+    pool.close()
+
+
 def test_a_worker_has_imported_the_library_and_nothing_of_who_asks(pool: Workers) -> None:
     loaded = set(pool.run(eval, "sorted(__import__('sys').modules)"))
 
@@ -37,9 +45,9 @@ def test_a_worker_has_imported_the_library_and_nothing_of_who_asks(pool: Workers
     assert not loaded & {"prefect", "mlflow", "torch", "pytest", "matplotlib"}
 
 
-def test_a_call_returns_what_the_function_returns_in_another_process(pool: Workers) -> None:
-    assert pool.run(max, 3, 7) == 7
-    assert pool.run(os.getpid) not in {os.getpid(), 0}
+def test_a_call_returns_what_the_function_returns_in_another_process(shared: Workers) -> None:
+    assert shared.run(max, 3, 7) == 7
+    assert shared.run(os.getpid) not in {os.getpid(), 0}
 
 
 def test_one_worker_serves_one_call_after_the_other() -> None:
@@ -52,10 +60,10 @@ def test_one_worker_serves_one_call_after_the_other() -> None:
     pool.close()
 
 
-def test_two_threads_are_served_side_by_side_by_two_workers(pool: Workers) -> None:
-    pool.start(2)
+def test_two_threads_are_served_side_by_side_by_two_workers(shared: Workers) -> None:
+    shared.start(2)
     with ThreadPoolExecutor(2) as threads:
-        calls = [threads.submit(pool.run, eval, LINGER) for _ in range(2)]
+        calls = [threads.submit(shared.run, eval, LINGER) for _ in range(2)]
         pids = {call.result() for call in calls}
 
     assert len(pids) == 2
@@ -65,23 +73,23 @@ LINGER = "[__import__('time').sleep(0.5), __import__('os').getpid()][1]"
 
 
 def test_an_error_of_a_worker_is_raised_as_it_is_with_the_place_where_it_arose(
-    pool: Workers,
+    shared: Workers,
 ) -> None:
     with pytest.raises(FitsRefusedError, match="truncated: ends early") as caught:
-        pool.run(_raise, "truncated", "ends early")
+        shared.run(_raise, "truncated", "ends early")
 
     assert (caught.value.reason, caught.value.detail) == ("truncated", "ends early")
     assert "_raise" in caught.value.__notes__[0]
-    assert pool.run(max, 1, 2) == 2
+    assert shared.run(max, 1, 2) == 2
 
 
 def _raise(reason: str, detail: str) -> None:
     raise refusal(reason, detail)
 
 
-def test_an_error_that_cannot_travel_is_told_in_words(pool: Workers) -> None:
+def test_an_error_that_cannot_travel_is_told_in_words(shared: Workers) -> None:
     with pytest.raises(RuntimeError, match="LocalError: no other process knows me"):
-        pool.run(_raise_what_only_this_call_knows)
+        shared.run(_raise_what_only_this_call_knows)
 
 
 def _raise_what_only_this_call_knows() -> None:
@@ -118,9 +126,9 @@ def test_a_worker_that_died_while_idle_costs_no_call(pool: Workers) -> None:
     assert pool.run(os.getpid) != before
 
 
-def test_what_a_function_prints_is_no_answer(pool: Workers) -> None:
-    assert pool.run(print, "to the log") is None
-    assert pool.run(os.write, 1, b"to the log as well\n") == 19
+def test_what_a_function_prints_is_no_answer(shared: Workers) -> None:
+    assert shared.run(print, "to the log") is None
+    assert shared.run(os.write, 1, b"to the log as well\n") == 19
 
 
 def test_fewer_workers_are_kept_once_fewer_are_wanted(pool: Workers) -> None:
@@ -224,11 +232,11 @@ def test_the_keys_of_a_store_are_in_no_text_about_a_place(tmp_path: Path) -> Non
     assert pickle.loads(pickle.dumps(place)) == place
 
 
-def test_the_keys_of_a_store_are_in_no_error_of_a_worker(pool: Workers, tmp_path: Path) -> None:
+def test_the_keys_of_a_store_are_in_no_error_of_a_worker(shared: Workers, tmp_path: Path) -> None:
     place = Workplace("file://" + str(tmp_path), tmp_path, Credentials("http://x", "id", SECRET))
 
     with pytest.raises(FileNotFoundError) as caught:
-        pool.run(steps.score_samples, place, MaskRef("0" * 64, 1, []))
+        shared.run(steps.score_samples, place, MaskRef("0" * 64, 1, []))
 
     assert SECRET not in f"{caught.value} {caught.value.__notes__}"
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from deployments.collect_command import parameters_from
-from tests.deployments.small_survey import cli
+from tests.deployments.small_survey import cli, cli_here
 
 
 def test_the_command_line_collects_and_tells_all_as_json(ready: Any) -> None:
@@ -27,12 +27,12 @@ def test_the_command_line_collects_and_tells_all_as_json(ready: Any) -> None:
         *("anomaly_ratio", "quality_score", "digests", "funnel", "flow_run_id", "mlflow_run_id"),
     } <= set(outcome)
     assert set(outcome["funnel"][0]) == {"step", "reason", "count"}
-    listed = json.loads(cli(ready, "datasets", "--name", "by hand", "--json").stdout)
+    listed = json.loads(cli_here(ready.home, "datasets", "--name", "by hand", "--json").stdout)
     assert [one["dataset_id"] for one in listed] == [outcome["dataset_id"]]
-    shown = json.loads(cli(ready, "show", outcome["dataset_id"], "--json").stdout)
+    shown = json.loads(cli_here(ready.home, "show", outcome["dataset_id"], "--json").stdout)
     assert shown["total_samples"] == outcome["total_samples"]
     page = ready.home / "report.html"
-    assert cli(ready, "report", "by hand", "-o", str(page)).returncode == 0
+    assert cli_here(ready.home, "report", "by hand", "-o", str(page)).exit_code == 0
     assert "by hand" in page.read_text()
 
 
@@ -74,9 +74,9 @@ def test_what_cannot_be_is_refused_in_one_sentence(
     code: int,
     sentence: str,
 ) -> None:
-    got = cli(ready, "collect", "--name", "refused", *arguments, "--json", **environment)
+    got = cli_here(ready.home, "collect", "--name", "refused", *arguments, "--json", **environment)
 
-    assert got.returncode == code, got.stderr
+    assert got.exit_code == code, got.stderr
     assert sentence in json.loads(got.stdout)["error"]
     assert "Traceback" not in got.stderr
     with engine.connect() as connection:

@@ -1,9 +1,6 @@
 """Freshness on a real server: alerts, events, the artifact, the command for cron."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -14,6 +11,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.sorting import ArtifactSort
 from pydantic import SecretStr
 from sqlalchemy import text
+from typer.testing import Result
 
 from astrid_training.database import open_database
 from astrid_training.simulate import SkyPlan
@@ -22,6 +20,7 @@ from deployments.bootstrap import save_blocks
 from deployments.simulated import simulate_sky
 from flows.freshness import freshness_flow
 from tasks.events import FRESHNESS_BREACHED, FRESHNESS_RECOVERED
+from tests.deployments.small_survey import cli_here
 
 SURVEY = "sim_fresh"
 SKY = SkyPlan(survey=SURVEY, fields=2, epochs=2, frame_size=(200, 220), stars=20, galaxies=3)
@@ -106,30 +105,21 @@ def test_where_nobody_is_to_be_told_the_page_tells_it(
     assert (row["survey"], row["stale"]) == (SURVEY, "backlog")
 
 
-def command(reviewed: Any, *options: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {
-        "ASTRID_TRAINING_HOME": str(reviewed.home),
-        "PREFECT_API_URL": "http://127.0.0.1:9/api",  # it must tell also when Prefect is down
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "deployments.cli", "freshness", *options],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
+def command(reviewed: Any, *options: str) -> Result:
+    away = "http://127.0.0.1:9/api"  # it must tell also when Prefect is down
+    return cli_here(reviewed.home, "freshness", *options, PREFECT_API_URL=away)
 
 
 def test_the_command_exits_with_1_when_reviews_wait_too_long(reviewed: Any) -> None:
     fresh = command(reviewed, "--survey-ids", SURVEY, "--json", "--max-waiting-hours", "1e6")
-    assert (fresh.returncode, json.loads(fresh.stdout)["is_fresh"]) == (0, True)
+    assert (fresh.exit_code, json.loads(fresh.stdout)["is_fresh"]) == (0, True)
 
     stale = command(reviewed, "--survey-ids", SURVEY, "--max-waiting-hours", "0.001")
-    assert stale.returncode == 1
+    assert stale.exit_code == 1
     assert f"STALE a review of {SURVEY} has waited" in stale.stderr
 
     unknown = command(reviewed, "--survey-ids", f"no{uuid4().hex}", "--json")
-    assert (unknown.returncode, "no survey named" in unknown.stdout) == (1, True)
+    assert (unknown.exit_code, "no survey named" in unknown.stdout) == (1, True)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,18 +1,17 @@
 """A sky is made once for each database and store, not once for each home; each name gets its own."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
+from typer.testing import Result
 
 from astrid_training.settings import Settings, resolve
 from astrid_training.simulate import SkyPlan
 from deployments.simulated import plans_for, simulate_sky
+from tests.deployments.small_survey import cli_here
 
 PLAN = SkyPlan(fields=1, epochs=1, frame_size=(220, 260), stars=20, galaxies=5, artifacts=1)
 
@@ -63,20 +62,12 @@ def test_each_name_is_a_survey_in_a_layout(
     assert [(plan.survey, plan.layout) for plan in plans] == expected
 
 
-def _simulate(database: Engine, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as a person does."""
-    places = {
-        "ASTRID_TRAINING_HOME": str(home),
-        "ASTRID_DATABASE_URL": database.url.render_as_string(hide_password=False),
-        "ASTRID_STORE_URL": str(home / "store"),
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "deployments.cli", "simulate", *arguments, "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **places},
-        timeout=180,
+def _simulate(database: Engine, home: Path, *arguments: str) -> Result:
+    return cli_here(
+        home,
+        *("simulate", *arguments, "--json"),
+        ASTRID_DATABASE_URL=database.url.render_as_string(hide_password=False),
+        ASTRID_STORE_URL=str(home / "store"),
     )
 
 
@@ -85,7 +76,7 @@ def test_the_command_makes_all_surveys_that_are_named_each_with_its_truth(
 ) -> None:
     got = _simulate(database, tmp_path, "--names", "hst,jwst", "--fields", "1", "--epochs", "1")
 
-    assert got.returncode == 0, got.stderr
+    assert got.exit_code == 0, got.stderr
     reports = json.loads(got.stdout)
     truths = {report["truth_path"] for report in reports}
     assert [report["survey"] for report in reports] == ["hst", "jwst"]
@@ -100,7 +91,7 @@ def test_a_name_without_a_layout_is_refused_before_anything_is_made(
 ) -> None:
     got = _simulate(database, tmp_path, "--names", "hst,hubble")
 
-    assert got.returncode == 1
+    assert got.exit_code == 1
     assert "hubble" in json.loads(got.stdout)["error"]
     assert "ztf, hst, jwst" in got.stderr
     with database.connect() as connection:
