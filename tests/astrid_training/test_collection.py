@@ -274,8 +274,8 @@ def test_a_newer_difference_run_without_an_image_hides_nothing(sky: Any, collect
         ("https://archive.example/x.fits", "host_not_allowed"),
         ("https://me:planted@archive.example/x.fits", "unusable_path"),
         ("../../x", "unusable_path"),
-        ("gs://b/k", "unusable_path"),
-        ("a//b", "unusable_path"),
+        pytest.param("gs://b/k", "unusable_path", marks=pytest.mark.slow),
+        pytest.param("a//b", "unusable_path", marks=pytest.mark.slow),
     ],
 )
 def test_a_path_that_leads_nowhere_costs_its_own_samples(

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import struct
 import subprocess
 import sys
 import zlib
@@ -108,10 +109,19 @@ def summed(keyword: str) -> bytes:
 
 
 def gzip_bomb(megabytes: int) -> bytes:
-    squeeze = zlib.compressobj(9, wbits=31)
-    parts = [squeeze.compress(image())]
-    parts += [squeeze.compress(bytes(1 << 20)) for _ in range(megabytes)]
-    return b"".join([*parts, squeeze.flush()])
+    zeros, squeeze = bytes(1 << 20), zlib.compressobj(9, wbits=-15)
+    start = squeeze.compress(image()) + squeeze.flush(zlib.Z_FULL_FLUSH)
+    block = squeeze.compress(zeros) + squeeze.flush(
+        zlib.Z_FULL_FLUSH
+    )  # the same wherever it stands
+    sum_ = zlib.crc32(image())
+    for _ in range(megabytes):
+        sum_ = zlib.crc32(zeros, sum_)
+    size = (len(image()) + megabytes * len(zeros)) % 2**32
+    head = b"\x1f\x8b\x08".ljust(10, b"\0")
+    return b"".join(
+        [head, start, block * megabytes, squeeze.flush(), struct.pack("<II", sum_, size)]
+    )
 
 
 def tile_bomb() -> bytes:

@@ -227,7 +227,7 @@ def test_strategy_time_leaves_out_what_was_seen_before(sky: Any, collect: Collec
         assert row["split"] == own
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5])
+@pytest.mark.parametrize("share", [0.1, pytest.param(0.5, marks=pytest.mark.slow)])
 def test_more_detections_move_no_old_sample(sky: Any, collect: Collect, share: float) -> None:
     with sky.engine.connect() as connection:
         then = connection.execute(

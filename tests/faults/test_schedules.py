@@ -27,7 +27,7 @@ from tests.faults.edges import edges, open_engine
 from tests.faults.schedule import CALLS, KINDS, Fault, Injector, Killed, Schedule
 from tests.tally import Tally
 
-SEEDS_OF_DEFAULT_SUITE = range(6)
+SEEDS_OF_DEFAULT_SUITE = range(4)
 SEEDS = range(180)
 PATIENCE = Patience(retries=2, first_wait_s=0, longest_wait_s=0)
 OURS = (StoreUnavailableError, *(getattr(errors, name) for name in errors.__all__))

@@ -46,7 +46,12 @@ WRITES = [
 
 
 @pytest.mark.parametrize(
-    "sky", ["collector after the migrator", "collector after the owner"], indirect=True
+    "sky",
+    [
+        "collector after the migrator",
+        pytest.param("collector after the owner", marks=pytest.mark.slow),
+    ],
+    indirect=True,
 )
 def test_the_role_that_collects_does_that_and_changes_nothing_of_astrids(
     sky: Any, db: Any, collect: Collect
