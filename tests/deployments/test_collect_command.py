@@ -87,9 +87,9 @@ def test_what_cannot_be_is_refused_in_one_sentence(
 
 
 def test_a_missing_server_is_named_with_its_cure(ready: Any) -> None:
-    got = cli(ready, "collect", "--json", PREFECT_API_URL="http://127.0.0.1:1/api")
+    got = cli_here(ready.home, "collect", "--json", PREFECT_API_URL="http://127.0.0.1:1/api")
 
-    assert got.returncode == 1
+    assert got.exit_code == 1
     assert "astrid-training up" in json.loads(got.stdout)["error"]
 
 

@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from threading import Thread
@@ -16,7 +17,7 @@ from sqlalchemy import Engine
 from starlette.requests import Request
 
 from astrid_training.api_tokens import create_token
-from deployments.api import Limits, create_app
+from deployments.api import Limits, create_app, service
 from deployments.api.limits import MOST_KNOWN, Gate, address_of
 from deployments.api_command import api as api_command
 from tests.deployments.api.conftest import settings_of
@@ -29,8 +30,11 @@ MEGABYTE = 1024 * 1024
 
 
 @pytest.fixture
-def served(empty_database: Engine, tmp_path: Path) -> Iterator[str]:
-    """The address of the API on a server of its own, with narrow limits."""
+def served(
+    empty_database: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """The address of the API on a server of its own, with narrow limits in whose minute no time passes."""
+    monkeypatch.setattr(service, "Gate", partial(Gate, clock=lambda: 0.0))
     app = create_app(settings_of(empty_database, tmp_path), limits=LIMITS)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None))
     listening = socket.create_server(("127.0.0.1", 0))
