@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import DTypeLike, NDArray
 
 from astrid_training.digests import digest_bytes
-from astrid_training.packs import PackCache, PackWriter, pack_key, put_array
+from astrid_training.errors import StoreCorruptError
+from astrid_training.packs import PackCache, PackWriter, pack_key, put_array, read_pack
 from astrid_training.store import Store
 
 
@@ -72,3 +73,10 @@ def test_storing_leaves_the_rows_as_they_are(store: Store) -> None:
     packs = PackCache(store, Path())
     assert packs.open("images", first).tolist() == [[1, 1]] * 3
     assert packs.open("images", second).tolist() == [[1, 1]] * 3 + [[2, 2]]
+
+
+def test_what_bears_its_name_and_is_no_pack_is_corrupt(store: Store) -> None:
+    digest = store.put_named_by_content("images", ".npy", b"no pack")
+
+    with pytest.raises(StoreCorruptError, match=f"{digest}.npy is no readable pack"):
+        read_pack(store, "images", digest)
