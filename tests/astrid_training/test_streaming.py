@@ -39,13 +39,13 @@ def test_over_all_ranks_every_sample_comes_once(published: Any, ranks: int) -> N
 
 def test_over_ranks_and_spawned_workers_every_sample_comes_once(published: Any) -> None:
     loader: DataLoader[Batch] = DataLoader(
-        _stream(published, Share(0, 2)),
+        _stream(published, Share(1, 2)),
         batch_size=None,
         num_workers=2,
         multiprocessing_context="spawn",
         timeout=60,
     )
-    of_the_other = _keys(_stream(published, Share(1, 2)))
+    of_the_other = _keys(_stream(published, Share(0, 2)))
 
     assert sorted([*_keys(loader), *of_the_other]) == _train_keys(published)
 
