@@ -110,18 +110,16 @@ def summed(keyword: str) -> bytes:
 
 def gzip_bomb(megabytes: int) -> bytes:
     zeros, squeeze = bytes(1 << 20), zlib.compressobj(9, wbits=-15)
-    start = squeeze.compress(image()) + squeeze.flush(zlib.Z_FULL_FLUSH)
-    block = squeeze.compress(zeros) + squeeze.flush(
-        zlib.Z_FULL_FLUSH
-    )  # the same wherever it stands
-    sum_ = zlib.crc32(image())
-    for _ in range(megabytes):
-        sum_ = zlib.crc32(zeros, sum_)
-    size = (len(image()) + megabytes * len(zeros)) % 2**32
-    head = b"\x1f\x8b\x08".ljust(10, b"\0")
-    return b"".join(
-        [head, start, block * megabytes, squeeze.flush(), struct.pack("<II", sum_, size)]
+    # what ends with a full flush is the same bytes wherever it stands
+    start, block = (
+        squeeze.compress(one) + squeeze.flush(zlib.Z_FULL_FLUSH) for one in (image(), zeros)
     )
+    checksum = zlib.crc32(image())
+    for _ in range(megabytes):
+        checksum = zlib.crc32(zeros, checksum)
+    size = (len(image()) + megabytes * len(zeros)) % 2**32
+    head, tail = b"\x1f\x8b\x08".ljust(10, b"\0"), struct.pack("<II", checksum, size)
+    return head + start + block * megabytes + squeeze.flush() + tail
 
 
 def tile_bomb() -> bytes:
