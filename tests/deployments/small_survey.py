@@ -99,11 +99,20 @@ def told(run: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 def cli_here(home: Path, *arguments: str, **environment: str) -> Result:
-    """Run a command in this process, which has imported what `cli` would import for seconds."""
+    """Run a command in this process, which has imported what `cli` would import for seconds.
+
+    Raises:
+        AssertionError: if it ends otherwise than a command should.
+    """
     places = {"ASTRID_TRAINING_HOME": str(home), **environment}
     server = places.get("PREFECT_API_URL")
+    # Prefect has read its settings before, where another test of this process asked for them
     with temporary_settings({} if server is None else {PREFECT_API_URL: server}):
-        return CliRunner().invoke(app, arguments, env=places)
+        done = CliRunner().invoke(app, arguments, env=places)
+    crash = None if isinstance(done.exception, SystemExit) else done.exception
+    if crash is not None:
+        raise AssertionError(f"{arguments} crashed") from crash
+    return done
 
 
 def cli(ready: Any, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -12,10 +12,8 @@ from urllib.parse import quote
 
 import pytest
 from fastapi.testclient import TestClient
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import Engine, text
-from typer.testing import CliRunner
 
 from astrid_training.api_tokens import create_token
 from astrid_training.database import open_database
@@ -27,7 +25,7 @@ from astrid_training.selection import select_subjects
 from astrid_training.settings import DERIVED, ENVIRONMENT, resolve
 from astrid_training.training_params import TrainingParams
 from deployments.api import Limits, create_app
-from deployments.cli import app
+from tests.deployments.small_survey import cli_here
 
 pytestmark = [pytest.mark.trust, pytest.mark.slow]
 PAYLOADS = (
@@ -258,16 +256,13 @@ def test_no_argument_of_a_command_reaches_sql_a_path_or_a_shell(
     command: tuple[str, ...],
 ) -> None:
     _settle(filled, tmp_path, monkeypatch)
-    before, run = state(filled), CliRunner()
+    before = state(filled)
     for payload in PAYLOADS:
         payload = payload.replace("\0", "")  # no command line holds one
         places = {"alerts": str(tmp_path / "work" / "none.avro"), "out": str(tmp_path / "out")}
         arguments = [one.format(payload, **places) for one in command]
-        # Prefect has read its settings before, where another test of this process asked for them
-        with temporary_settings({PREFECT_API_URL: os.environ["PREFECT_API_URL"]}):
-            done = run.invoke(app, arguments)
+        done = cli_here(tmp_path / "home", *arguments, PREFECT_API_URL="http://127.0.0.1:9/api")
 
-        assert isinstance(done.exception, SystemExit | None), (arguments, done.exception)
         assert not any(word in done.output for word in PRINTED), done.output
 
     assert state(filled) == before
@@ -277,12 +272,10 @@ def test_no_argument_of_a_command_reaches_sql_a_path_or_a_shell(
 
 
 def _settle(engine: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make a home and an empty folder to work in, and no server."""
+    """Make an empty folder to work in, and set the database alone."""
     for variable in (*ENVIRONMENT.values(), DERIVED):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("ASTRID_TRAINING_HOME", str(folder / "home"))
     monkeypatch.setenv("ASTRID_DATABASE_URL", engine.url.render_as_string(hide_password=False))
-    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     (folder / "work").mkdir()
     (folder / "work" / "none.avro").write_bytes(b"")
     monkeypatch.chdir(folder / "work")
